@@ -1,0 +1,160 @@
+package workflow
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+)
+
+// Decide applies one event to a task and says what follows. It is pure: the
+// same arguments give the same results, and s, its maps and its slices are
+// never changed. The zero State takes TaskSubmitted alone.
+//
+// Errors: ErrTerminal for an event on a task that has ended; ErrStale for one
+// that belongs to a turn or an attempt that is over, which the caller drops;
+// *TransitionError for one that cannot happen now. With an error nothing has
+// happened: the returned State is s.
+func Decide(team *Team, s State, e Event) (State, []Effect, error) {
+	if s.Status.Terminal() {
+		return s, nil, fmt.Errorf("task %s is %s: %w", s.Task, s.Status, ErrTerminal)
+	}
+	d := decision{team: team, at: e.At, s: s.clone()}
+	if err := d.apply(e.Body); err != nil {
+		return s, nil, err
+	}
+	d.s.Version++
+	d.s.Updated = e.At
+	return d.s, d.effects, nil
+}
+
+// decision is one call of Decide: the copy of the state that it works on and
+// the effects so far.
+type decision struct {
+	team    *Team
+	at      time.Time
+	event   string
+	s       State
+	effects []Effect
+}
+
+// clone copies everything that a decision may change. Values behind an any
+// (inputs, reported data) are shared and never changed.
+func (s State) clone() State {
+	s.Turns = slices.Clone(s.Turns)
+	s.Fired = maps.Clone(s.Fired)
+	s.Nodes = maps.Clone(s.Nodes)
+	s.Conversations = maps.Clone(s.Conversations)
+	return s
+}
+
+func (d *decision) apply(body EventBody) error {
+	if body == nil {
+		return &TransitionError{Event: "without a body", Subject: "task", State: string(d.s.Status)}
+	}
+	d.event = body.EventType()
+	switch b := body.(type) {
+	case TaskSubmitted:
+		return d.submitted(b)
+	case TaskClaimed:
+		return d.claimed()
+	case TurnSending:
+		return d.sending(b)
+	case TurnAccepted:
+		return d.accepted(b)
+	case TurnFinished:
+		return d.finished(b)
+	case TurnReconciled:
+		return d.reconciled(b)
+	case TimerFired:
+		return d.timerFired()
+	case CancelRequested:
+		return d.cancelRequested(b)
+	default:
+		return &UnknownTypeError{Kind: "event", Type: d.event}
+	}
+}
+
+// move applies a step to the lifecycle of the task.
+func (d *decision) move(step string) error {
+	next, err := moveTask(d.s.Status, step, d.event)
+	if err != nil {
+		return err
+	}
+	d.s.Status = next
+	return nil
+}
+
+func (d *decision) emit(e Effect) { d.effects = append(d.effects, e) }
+
+func (d *decision) submitted(b TaskSubmitted) error {
+	if err := d.move(taskSubmit); err != nil {
+		return err
+	}
+	d.s.Task, d.s.Team, d.s.Revision, d.s.Workspace = b.Task, b.Team, b.Revision, b.Workspace
+	if len(b.Input) > 0 {
+		d.s.Input = typedInput(d.team, b.Input)
+	}
+	d.s.Created = d.at
+	return nil
+}
+
+func (d *decision) claimed() error {
+	if err := d.move(taskClaim); err != nil {
+		return err
+	}
+	d.s.Started = d.at
+	message := startMessage(d.team, &d.s)
+	if !d.team.Message.IsZero() {
+		rendered, err := renderMessage(d.team.Message, scope(d.team, &d.s, nil))
+		if err != nil {
+			return d.finish(TaskFailed, Result{Explanation: fmt.Sprintf("the message of the team for %q %s", d.team.Start, err)})
+		}
+		message = rendered
+	}
+	d.emit(Handoff{To: d.team.Start, ToTurn: d.s.LastTurn + 1, Note: "the task starts here"})
+	d.startTurn(Turn{Node: d.team.Start, Message: message}, true)
+	return nil
+}
+
+// timerFired starts every turn that waits for a time. It takes the event's
+// word that the time has come: clocks of two machines may differ.
+func (d *decision) timerFired() error {
+	if err := d.move(taskWake); err != nil {
+		return err
+	}
+	d.s.WakeAt = time.Time{}
+	for i := range d.s.Turns {
+		t := &d.s.Turns[i]
+		if t.State == TurnPending && !t.NotBefore.IsZero() {
+			t.NotBefore = time.Time{}
+			d.emit(startOf(*t))
+		}
+	}
+	return nil
+}
+
+func (d *decision) cancelRequested(b CancelRequested) error {
+	explanation := "cancelled"
+	if b.By != "" {
+		explanation += " by " + b.By
+	}
+	return d.finish(TaskCancelled, Result{Explanation: explanation})
+}
+
+// finish ends the task and everything of it that is still alive.
+func (d *decision) finish(state TaskState, result Result) error {
+	step := map[TaskState]string{TaskSucceeded: taskSucceed, TaskFailed: taskFail, TaskCancelled: taskCancel}[state]
+	if err := d.move(step); err != nil {
+		return err
+	}
+	for _, t := range d.s.Turns {
+		d.emit(AbortTurn{Turn: t.ID, Attempt: t.Attempt})
+	}
+	d.s.Turns = nil
+	d.s.WakeAt = time.Time{}
+	result.State, result.At = state, d.at
+	d.s.Result = &result
+	d.emit(FinishTask{Result: result})
+	return nil
+}

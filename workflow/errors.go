@@ -1,0 +1,34 @@
+package workflow
+
+import (
+	"errors"
+	"fmt"
+)
+
+var (
+	// ErrStale is returned by Decide for an event that names a turn which is no
+	// longer live, or an older attempt at it. The caller drops the event.
+	ErrStale = errors.New("the event belongs to a turn or an attempt that is over")
+	// ErrTerminal is returned by Decide for any event on a task that has ended.
+	ErrTerminal = errors.New("the task has ended")
+)
+
+// TransitionError is returned by Decide when an event cannot happen in the
+// state that the task or the turn is in. It is a defect of the caller.
+type TransitionError struct {
+	// Event is the type of the event, e.g. "turn_accepted".
+	Event string
+	// Subject is what refused it: "task" or "turn 3".
+	Subject string
+	// State is the state that the subject is in; empty for a task that does not exist yet.
+	State string
+}
+
+// Error implements error.
+func (e *TransitionError) Error() string {
+	state := e.State
+	if state == "" {
+		state = "not submitted"
+	}
+	return fmt.Sprintf("event %s cannot happen while the %s is %s", e.Event, e.Subject, state)
+}

@@ -1,0 +1,88 @@
+package workflow
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/looplab/fsm"
+)
+
+// What can happen to a task or to a turn. The tables below are the one
+// statement of what may follow what; docs/states.md is drawn from them.
+const (
+	taskSubmit  = "submit"
+	taskClaim   = "claim"
+	taskWait    = "wait"
+	taskWake    = "wake"
+	taskSucceed = "succeed"
+	taskFail    = "fail"
+	taskCancel  = "cancel"
+
+	turnSend     = "send"
+	turnAccept   = "accept"
+	turnFinish   = "finish"
+	turnNotSent  = "find not consumed"
+	turnCut      = "find interrupted"
+	turnLose     = "find nothing certain"
+	turnContinue = "continue"
+	turnRetry    = "retry"
+)
+
+// taskTable is the lifecycle of a task. The empty state is "not submitted".
+func taskTable() fsm.Events {
+	return fsm.Events{
+		{Name: taskSubmit, Src: []string{""}, Dst: string(TaskQueued)},
+		{Name: taskClaim, Src: []string{string(TaskQueued)}, Dst: string(TaskRunning)},
+		{Name: taskWait, Src: []string{string(TaskRunning)}, Dst: string(TaskWaiting)},
+		{Name: taskWake, Src: []string{string(TaskWaiting)}, Dst: string(TaskRunning)},
+		{Name: taskSucceed, Src: []string{string(TaskRunning)}, Dst: string(TaskSucceeded)},
+		{Name: taskFail, Src: []string{string(TaskRunning)}, Dst: string(TaskFailed)},
+		{Name: taskCancel, Src: []string{string(TaskQueued), string(TaskRunning), string(TaskWaiting)}, Dst: string(TaskCancelled)},
+	}
+}
+
+// turnTable is the lifecycle of a turn. A new attempt begins at pending.
+func turnTable() fsm.Events {
+	return fsm.Events{
+		{Name: turnSend, Src: []string{string(TurnPending)}, Dst: string(TurnSent)},
+		{Name: turnAccept, Src: []string{string(TurnSent)}, Dst: string(TurnRunning)},
+		// A turn can end before it is sent (no connection), and before the
+		// acknowledgement is recorded.
+		{Name: turnFinish, Src: []string{string(TurnPending), string(TurnSent), string(TurnRunning), string(TurnUncertain)}, Dst: string(TurnEnded)},
+		{Name: turnNotSent, Src: []string{string(TurnSent), string(TurnRunning)}, Dst: string(TurnPending)},
+		{Name: turnCut, Src: []string{string(TurnSent), string(TurnRunning)}, Dst: string(TurnInterrupted)},
+		{Name: turnLose, Src: []string{string(TurnSent), string(TurnRunning)}, Dst: string(TurnUncertain)},
+		{Name: turnContinue, Src: []string{string(TurnInterrupted)}, Dst: string(TurnPending)},
+		{Name: turnRetry, Src: []string{string(TurnEnded)}, Dst: string(TurnPending)},
+	}
+}
+
+// moveTask applies one lifecycle step to the task. cause is the type of the
+// event that asked for it and is named in the error.
+func moveTask(s TaskState, step, cause string) (TaskState, error) {
+	next, ok := move(string(s), taskTable(), step)
+	if !ok {
+		return s, &TransitionError{Event: cause, Subject: "task", State: string(s)}
+	}
+	return TaskState(next), nil
+}
+
+// moveTurn applies one lifecycle step to a turn.
+func moveTurn(t *Turn, step, cause string) error {
+	next, ok := move(string(t.State), turnTable(), step)
+	if !ok {
+		return &TransitionError{Event: cause, Subject: fmt.Sprintf("turn %d", t.ID), State: string(t.State)}
+	}
+	t.State = TurnState(next)
+	return nil
+}
+
+// move asks a machine built for this one question; without callbacks it does
+// no I/O, and every error it has means that the step is not allowed.
+func move(state string, table fsm.Events, step string) (string, bool) {
+	machine := fsm.NewFSM(state, table, nil)
+	if err := machine.Event(context.Background(), step); err != nil {
+		return state, false
+	}
+	return machine.Current(), true
+}

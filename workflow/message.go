@@ -1,0 +1,66 @@
+package workflow
+
+import (
+	"fmt"
+	"strings"
+)
+
+// goalInput is the input that, where a team declares it, is the first message.
+const goalInput = "goal"
+
+// maxDefaultOutput bounds how much of an output a default message carries, in
+// bytes; it leaves room for the rest within maxRendered.
+const maxDefaultOutput = maxRendered - 64<<10
+
+// startMessage is the first message of a task whose team gives none: the input
+// goal and nothing else where it is declared, or else all inputs.
+func startMessage(team *Team, s *State) string {
+	if goal, ok := s.Input[goalInput].(string); ok && goal != "" {
+		return cut(goal, maxDefaultOutput)
+	}
+	if len(s.Input) == 0 {
+		return "There is no further input. Do what your instructions say."
+	}
+	input := typedInput(team, s.Input)
+	var b strings.Builder
+	for _, name := range sortedKeys(input) {
+		fmt.Fprintf(&b, "%s: %v\n", name, input[name])
+	}
+	return cut(strings.TrimSuffix(b.String(), "\n"), maxDefaultOutput)
+}
+
+// handoffMessage is the message of a rule that gives none. An agent that runs
+// for the first time in this task is told what the task is, since it has a
+// conversation of its own and has heard of nothing yet.
+func handoffMessage(team *Team, s *State, e *ended, to string) string {
+	var b strings.Builder
+	if s.Nodes[to].Visits == 0 {
+		fmt.Fprintf(&b, "The task:\n%s\n\n", cut(startMessage(team, s), 32<<10))
+	}
+	fmt.Fprintf(&b, "%s ended with %s.", e.turn.Node, e.reason)
+	for _, part := range []struct{ name, text string }{{"summary", e.summary}, {"error", e.err}, {"output", e.output}} {
+		if strings.TrimSpace(part.text) != "" {
+			fmt.Fprintf(&b, "\n\nIts %s:\n%s", part.name, part.text)
+		}
+	}
+	return cut(b.String(), maxRendered-1<<10)
+}
+
+// reminderMessage asks an agent for the outcome that it did not report.
+func reminderMessage(outcomes []string) string {
+	return fmt.Sprintf("Your last turn ended without a valid outcome. Call the tool report_outcome now, once, with one of these outcomes: %s. "+
+		"Do no other work in this turn.", strings.Join(outcomes, ", "))
+}
+
+const continuationStart = "You were interrupted before you could finish: the connection or the server went away. "
+
+// continuationMessage asks an agent to go on with a turn that was cut off. The
+// agent has read the original message already and may have acted on it.
+func continuationMessage(original string) string {
+	if strings.HasPrefix(original, continuationStart) {
+		return original
+	}
+	return continuationStart +
+		"Look at what you had done so far, in this conversation and in the workspace, and go on from there; do not repeat steps that are done. " +
+		"The message that you were working on was:\n\n" + original
+}

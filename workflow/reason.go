@@ -1,0 +1,40 @@
+package workflow
+
+// Reason says why a node ended. Handoff rules select on it (`on:`).
+//
+// An agent ends with the App Server's own stop reason, with one of the
+// orchestrator's reasons below, or, where the agent declares outcomes, with
+// the outcome that it reported.
+type Reason string
+
+// Stop reasons of the App Server (turn_finished.stop_reason).
+const (
+	ReasonEndTurn             Reason = "end_turn"
+	ReasonError               Reason = "error"
+	ReasonLLMAPIError         Reason = "llm_api_error"
+	ReasonMaxTokensExceeded   Reason = "max_tokens_exceeded"
+	ReasonCancelled           Reason = "cancelled"
+	ReasonInvalidLLMResponse  Reason = "invalid_llm_response"
+	ReasonInvalidToolCall     Reason = "invalid_tool_call"
+	ReasonMaxSteps            Reason = "max_steps"
+	ReasonNoToolCall          Reason = "no_tool_call"
+	ReasonToolRule            Reason = "tool_rule"
+	ReasonInsufficientCredits Reason = "insufficient_credits"
+	ReasonContextOverflow     Reason = "context_window_overflow_in_system_prompt"
+)
+
+// Reasons of the orchestrator itself.
+const (
+	// ReasonTurnTimeout: the turn outlived the agent's turn_timeout and was aborted.
+	ReasonTurnTimeout Reason = "turn_timeout"
+	// ReasonStalled: no frame arrived for the agent's stall_timeout and the turn was aborted.
+	ReasonStalled Reason = "stalled"
+	// ReasonConnectionLost: the App Server could not be reached, or the connection broke during the turn.
+	ReasonConnectionLost Reason = "connection_lost"
+	// ReasonBudgetExceeded: the next turn would pass one of the team's limits.
+	ReasonBudgetExceeded Reason = "budget_exceeded"
+	// ReasonNoOutcome: the agent declares outcomes and reported none, not even after one reminder.
+	ReasonNoOutcome Reason = "no_outcome"
+	// ReasonUncertain: it cannot be known whether the turn ran.
+	ReasonUncertain Reason = "uncertain"
+)
