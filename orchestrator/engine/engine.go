@@ -1,0 +1,233 @@
+package engine
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/oklog/ulid/v2"
+	"github.com/rs/zerolog"
+
+	"github.com/seed-e05a5b32/orchestrator/orchestrator/store"
+	"github.com/seed-e05a5b32/orchestrator/workflow"
+)
+
+const (
+	defaultMaxTurns    = 16
+	defaultStopTimeout = 15 * time.Second
+)
+
+// Store is what the engine needs of a store; *store.Store implements it.
+type Store interface {
+	SaveRevision(ctx context.Context, team *workflow.Team, at time.Time) error
+	Revision(ctx context.Context, hash string) (store.Revision, error)
+	Create(ctx context.Context, state workflow.State, event workflow.Event, effects []workflow.Effect, key string) (id string, created bool, err error)
+	Commit(ctx context.Context, prev int64, state workflow.State, event workflow.Event, effects []workflow.Effect) error
+	Task(ctx context.Context, id string) (workflow.State, error)
+	ByKey(ctx context.Context, key string) (workflow.State, error)
+	Unfinished(ctx context.Context) ([]store.Ref, error)
+	Due(ctx context.Context, now time.Time, only []string) ([]string, error)
+	NextWake(ctx context.Context, now time.Time, only []string) (time.Time, error)
+	SaveRuntime(ctx context.Context, rt store.Runtime, at time.Time) error
+	Runtimes(ctx context.Context, f store.RuntimeFilter) ([]store.Runtime, error)
+}
+
+// Options are the parts and limits of an Engine. Store and Runner are required.
+type Options struct {
+	Store  Store
+	Runner TurnRunner
+	Log    zerolog.Logger
+	// Now is the clock; default time.Now.
+	Now func() time.Time
+	// MaxTurns is how many turns run at once; default 16.
+	MaxTurns int
+	// StopTimeout is how long Run waits for running turns when it ends; default 15 s.
+	StopTimeout time.Duration
+	// IDs makes the ID of a new task; default a ULID.
+	IDs func() string
+	// Workspace makes the directory for a task whose Submission names none and
+	// returns its absolute path; nil leaves the workspace empty.
+	Workspace func(ctx context.Context, task string, team *workflow.Team, input map[string]any) (string, error)
+}
+
+// Engine drives the tasks of one store. Its methods may be called concurrently.
+type Engine struct {
+	o     Options
+	teams teamCache
+	hub   hub
+	wake  chan struct{} // holds one token when the timers must be looked at again
+	done  chan struct{} // closed when Run has ended
+
+	mu    sync.Mutex
+	phase phase
+	// spawn starts a goroutine that Run waits for, with a ctx that ends when Run
+	// does. Work is started by whoever commits the decision that calls for it.
+	spawn     func(run func(ctx context.Context))
+	stopTurns context.CancelCauseFunc
+	endRun    context.CancelFunc
+	only      []string // nil: all tasks
+	fatal     error
+	broken    map[string]error
+
+	entries map[string]*entry
+	queue
+	running sync.WaitGroup
+}
+
+type phase int
+
+const (
+	phaseIdle phase = iota
+	phaseRunning
+	phaseStopping
+	phaseStopped
+)
+
+// New returns an engine that does nothing until Run is called. Submit, Cancel
+// and Subscribe may be called before.
+func New(o Options) *Engine {
+	if o.Store == nil || o.Runner == nil {
+		panic("engine.New: Options.Store and Options.Runner are required")
+	}
+	o.MaxTurns = cmp.Or(max(o.MaxTurns, 0), defaultMaxTurns)
+	o.StopTimeout = cmp.Or(o.StopTimeout, defaultStopTimeout)
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.IDs == nil {
+		o.IDs = func() string { return ulid.Make().String() }
+	}
+	return &Engine{
+		o:       o,
+		wake:    make(chan struct{}, 1),
+		done:    make(chan struct{}),
+		broken:  map[string]error{},
+		entries: map[string]*entry{},
+		queue:   newQueue(),
+	}
+}
+
+// Run drives tasks until ctx ends, and then stops: running turns are cancelled
+// through their ctx, nothing is recorded for them, and Run returns when their
+// goroutines have ended, at the latest after Options.StopTimeout. With only
+// given, it drives those tasks and leaves all others as they are.
+//
+// It returns nil when ctx ended. Errors: store.ErrStorage when the store
+// failed, after stopping; ErrStopTimeout. An Engine runs once.
+func (e *Engine) Run(ctx context.Context, only ...string) error {
+	ctx, endRun := context.WithCancel(ctx)
+	defer endRun()
+	if err := e.start(ctx, endRun, only); err != nil {
+		return err
+	}
+	err := e.recoverTasks(ctx)
+	if err == nil {
+		err = e.keepTimers(ctx)
+	}
+	return e.stop(err)
+}
+
+func (e *Engine) start(ctx context.Context, endRun context.CancelFunc, only []string) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.phase != phaseIdle {
+		return errors.New("run the engine: it has been run already; make a new one")
+	}
+	if e.fatal != nil {
+		return e.fatal
+	}
+	e.phase, e.endRun = phaseRunning, endRun
+	// Not a child of ctx, so that a turn always sees ErrStopping as its cause.
+	turns, stopTurns := context.WithCancelCause(context.WithoutCancel(ctx))
+	e.stopTurns = stopTurns
+	e.spawn = func(run func(context.Context)) {
+		e.running.Go(func() { run(turns) })
+	}
+	if len(only) > 0 {
+		e.only = slices.Clone(only)
+	}
+	return nil
+}
+
+// stop ends everything that Run started.
+func (e *Engine) stop(err error) error {
+	e.mu.Lock()
+	e.phase = phaseStopping
+	e.stopTurns(ErrStopping)
+	e.mu.Unlock()
+
+	ended := make(chan struct{})
+	go func() { // outlives stop only when a runner ignores its ctx, which is reported
+		e.running.Wait()
+		close(ended)
+	}()
+	timeout := time.NewTimer(e.o.StopTimeout)
+	defer timeout.Stop()
+	select {
+	case <-ended:
+	case <-timeout.C:
+		err = errors.Join(err, fmt.Errorf("stop the engine: %w: %s after %s", ErrStopTimeout, strings.Join(e.liveTurns(), ", "), e.o.StopTimeout))
+	}
+
+	e.mu.Lock()
+	e.phase = phaseStopped
+	if e.fatal != nil && !errors.Is(err, e.fatal) {
+		err = errors.Join(e.fatal, err)
+	}
+	e.mu.Unlock()
+	close(e.done)
+	e.hub.closeAll(ErrStopped)
+	return err
+}
+
+func (e *Engine) liveTurns() []string {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	var names []string
+	for key, w := range e.known {
+		if w.cancel != nil {
+			names = append(names, key.String())
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+// fail stops the engine because the store failed: a decision that cannot be
+// committed must not be carried out.
+func (e *Engine) fail(err error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.fatal != nil {
+		return
+	}
+	e.fatal = err
+	if e.endRun != nil {
+		e.endRun()
+	}
+}
+
+// giveUp leaves one task alone that cannot be driven; others go on.
+func (e *Engine) giveUp(task string, err error) {
+	e.o.Log.Error().Err(err).Str("task", task).Msg("the task cannot be driven and is left as it is")
+	e.mu.Lock()
+	e.broken[task] = err
+	e.mu.Unlock()
+	e.hub.ended(task)
+}
+
+// drives reports whether the engine starts work for a task now. e.mu is held.
+func (e *Engine) drives(task string) bool {
+	if e.phase != phaseRunning || e.fatal != nil || e.broken[task] != nil {
+		return false
+	}
+	return e.only == nil || slices.Contains(e.only, task)
+}
+
+// now is the time of an event: in UTC, in the precision that the store keeps.
+func (e *Engine) now() time.Time { return e.o.Now().UTC().Truncate(time.Microsecond) }

@@ -1,0 +1,21 @@
+package engine
+
+import "errors"
+
+var (
+	// ErrStopping is the cause (context.Cause) of a turn's ctx when the engine stops.
+	// The turn stays as it is recorded and is reconciled by the next engine.
+	ErrStopping = errors.New("the engine is stopping")
+	// ErrTurnAborted is the cause of a turn's ctx when its result no longer
+	// matters, for instance because the task was cancelled. The App Server
+	// should be told to abort the turn.
+	ErrTurnAborted = errors.New("the turn was aborted")
+	// ErrStopped means that Run has ended, so that nothing will happen to the task any more.
+	ErrStopped = errors.New("the engine has stopped")
+	// ErrStopTimeout is returned by Run when turns were still running after
+	// Options.StopTimeout. Nothing that they do is recorded.
+	ErrStopTimeout = errors.New("turns did not stop in time")
+	// ErrSlowReader ends a subscription whose reader did not keep up. The
+	// events that it missed are in the store.
+	ErrSlowReader = errors.New("the reader of the subscription was too slow")
+)

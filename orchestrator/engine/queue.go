@@ -1,0 +1,176 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/cenkalti/backoff/v5"
+
+	"github.com/seed-e05a5b32/orchestrator/orchestrator/store"
+	"github.com/seed-e05a5b32/orchestrator/workflow"
+)
+
+// turnKey names one attempt at a turn.
+type turnKey struct {
+	task          string
+	turn, attempt int
+}
+
+// String is for logs and errors.
+func (k turnKey) String() string {
+	return fmt.Sprintf("turn %d (attempt %d) of task %s", k.turn, k.attempt, k.task)
+}
+
+// work is one thing that takes a slot: to run a turn or to reconcile one.
+type work struct {
+	key turnKey
+	// ent is held from the time that the work is queued.
+	ent       *entry
+	reconcile bool
+	retries   *backoff.ExponentialBackOff // of a reconciliation
+	// cancel ends the ctx of the work; nil unless it runs. Guarded by Engine.mu.
+	cancel context.CancelCauseFunc
+}
+
+// queue holds what is to be done and does not wait for a time. It is guarded
+// by Engine.mu.
+type queue struct {
+	ready fifo[*work]
+	// queued are tasks to claim. They are claimed when a slot is free, after
+	// the turns that are ready, so that what has begun is finished first.
+	queued fifo[string]
+	// unclaimed are the tasks in queued and those being claimed, so that a task
+	// which is submitted while the unfinished ones are read is claimed once.
+	unclaimed map[string]bool
+	// known are the attempts that are ready, running, blocked or backing off.
+	known map[turnKey]*work
+	// blocked are turns that found their conversation busy.
+	blocked map[workflow.Runtime][]*work
+	slots   int // in use
+}
+
+func newQueue() queue {
+	return queue{
+		unclaimed: map[string]bool{},
+		known:     map[turnKey]*work{},
+		blocked:   map[workflow.Runtime][]*work{},
+	}
+}
+
+// fifo is a queue whose memory is given back as it empties.
+type fifo[T any] struct {
+	items []T
+	head  int
+}
+
+func (f *fifo[T]) push(item T) { f.items = append(f.items, item) }
+
+func (f *fifo[T]) pop() (item T, ok bool) {
+	if f.head == len(f.items) {
+		return item, false
+	}
+	var zero T
+	item, f.items[f.head] = f.items[f.head], zero
+	f.head++
+	if f.head > len(f.items)/2 {
+		f.items, f.head = append([]T(nil), f.items[f.head:]...), 0
+	}
+	return item, true
+}
+
+// enqueueTask queues a task to be claimed. e.mu is held.
+func (e *Engine) enqueueTask(task string) {
+	if e.drives(task) && !e.unclaimed[task] {
+		e.unclaimed[task] = true
+		e.queued.push(task)
+	}
+}
+
+// enqueueTurn queues an attempt unless it is known already. e.mu is held.
+func (e *Engine) enqueueTurn(task string, turn workflow.Turn, reconcile bool) {
+	key := turnKey{task, turn.ID, turn.Attempt}
+	if !e.drives(task) || e.known[key] != nil {
+		return
+	}
+	w := &work{key: key, ent: e.acquireLocked(task), reconcile: reconcile}
+	e.known[key] = w
+	e.ready.push(w)
+}
+
+// pump starts work while there is any and a slot is free. e.mu is held.
+func (e *Engine) pump() {
+	for e.phase == phaseRunning && e.fatal == nil && e.slots < e.o.MaxTurns {
+		if w, ok := e.ready.pop(); ok {
+			e.slots++
+			e.spawn(func(ctx context.Context) { e.doWork(ctx, w) })
+			continue
+		}
+		task, ok := e.queued.pop()
+		if !ok {
+			return
+		}
+		e.slots++
+		e.spawn(func(ctx context.Context) { e.doClaim(ctx, task) })
+	}
+}
+
+func (e *Engine) doClaim(ctx context.Context, task string) {
+	e.claim(ctx, task)
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	delete(e.unclaimed, task)
+	e.freeSlot()
+}
+
+// freeSlot gives a slot back. e.mu is held.
+func (e *Engine) freeSlot() {
+	e.slots--
+	e.pump()
+}
+
+// doWork runs one piece of work to its end, or to where it has to wait.
+func (e *Engine) doWork(ctx context.Context, w *work) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	e.mu.Lock()
+	w.cancel = cancel
+	e.mu.Unlock()
+	run := e.runTurn
+	if w.reconcile {
+		run = e.reconcileTurn
+	}
+	next := run(ctx, w)
+	e.mu.Lock()
+	e.freeSlot()
+	if next.again {
+		e.mu.Unlock()
+		next.again = e.backOff(ctx, w)
+		e.mu.Lock()
+	}
+	aborted := ctx.Err() != nil
+	w.cancel = nil
+	switch {
+	case next.again && !aborted:
+		e.ready.push(w)
+		e.pump()
+	case next.busy != nil && !aborted:
+		e.blocked[next.busy.Runtime] = append(e.blocked[next.busy.Runtime], w)
+	default:
+		delete(e.known, w.key)
+		e.releaseLocked(w.ent)
+	}
+	e.mu.Unlock()
+	if next.busy != nil {
+		e.publishProgress(w.key, next.node, Progress{Kind: ProgressBlocked, Text: next.busy.Error()})
+		e.unblockFree(context.WithoutCancel(ctx), next.busy.Runtime)
+	}
+}
+
+// next says what becomes of a piece of work that has been run.
+type next struct {
+	// busy is set when the turn, of node, has to wait for its conversation.
+	busy *store.BusyError
+	node string
+	// again: the work is to be done again after a while.
+	again bool
+}

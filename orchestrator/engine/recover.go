@@ -1,0 +1,111 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"runtime/debug"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+
+	"github.com/seed-e05a5b32/orchestrator/workflow"
+)
+
+// The waits between attempts to reconcile a turn while the App Server cannot be reached.
+const (
+	reconcileFirstWait = time.Second
+	reconcileLastWait  = time.Minute
+)
+
+// recoverTasks takes up whatever the store says is unfinished. Tasks that wait
+// for a time are left to the timers. An error belongs to the store as a whole;
+// one that concerns a single task is kept for that task.
+func (e *Engine) recoverTasks(ctx context.Context) error {
+	refs, err := e.o.Store.Unfinished(ctx)
+	if err != nil && ctx.Err() == nil {
+		return fmt.Errorf("look for unfinished tasks: %w", err)
+	}
+	for _, ref := range refs {
+		e.mu.Lock()
+		drives := e.drives(ref.ID)
+		if ref.Status == workflow.TaskQueued {
+			e.enqueueTask(ref.ID)
+			e.pump()
+		}
+		e.mu.Unlock()
+		if drives && ref.Status == workflow.TaskRunning {
+			e.recoverTask(ctx, ref.ID)
+		}
+	}
+	return nil
+}
+
+// recoverTask goes on with a task that was running: what was certainly not
+// sent is sent, and what may have been sent is reconciled.
+func (e *Engine) recoverTask(ctx context.Context, task string) {
+	ent := e.acquire(task)
+	defer e.release(ent)
+	state, _, err := e.current(ctx, ent)
+	if err != nil {
+		e.handle(ctx, task, "go on with the task", err)
+		return
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, turn := range state.Turns {
+		if sent(turn) {
+			e.enqueueTurn(task, turn, true)
+		}
+	}
+	e.enqueuePending(state)
+	e.pump()
+}
+
+// reconcileTurn finds out what became of an attempt that was sent.
+func (e *Engine) reconcileTurn(ctx context.Context, w *work) next {
+	req, ok := e.request(ctx, w, sent)
+	if !ok {
+		return next{}
+	}
+	found, err := e.callReconcile(ctx, req)
+	if err != nil {
+		if ctx.Err() != nil {
+			return next{}
+		}
+		e.o.Log.Warn().Err(err).Str("task", w.key.task).Int("turn", w.key.turn).Msg("cannot find out what became of the turn; trying again")
+		e.publishProgress(w.key, req.Turn.Node, Progress{Kind: ProgressReconcile, Text: err.Error()})
+		return next{again: true}
+	}
+	found.Turn, found.Attempt = w.key.turn, w.key.attempt
+	_, err = e.apply(context.WithoutCancel(ctx), w.key.task, found)
+	e.handle(ctx, w.key.task, "record what became of the turn", err)
+	return next{}
+}
+
+func (e *Engine) callReconcile(ctx context.Context, req TurnRequest) (found workflow.TurnReconciled, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			e.o.Log.Error().Interface("panic", p).Bytes("stack", debug.Stack()).Str("task", req.Task).Msg("the runner panicked")
+			found, err = workflow.TurnReconciled{Finding: workflow.FindingUnknown, Detail: fmt.Sprintf("the runner panicked: %v", p)}, nil
+		}
+	}()
+	return e.o.Runner.Reconcile(ctx, req)
+}
+
+// backOff waits, without a slot, until the work is to be done again. It is
+// false when the engine stops or the turn was aborted.
+func (e *Engine) backOff(ctx context.Context, w *work) bool {
+	if w.retries == nil {
+		w.retries = backoff.NewExponentialBackOff()
+		w.retries.InitialInterval, w.retries.MaxInterval = reconcileFirstWait, reconcileLastWait
+		w.retries.Reset()
+	}
+	wait := time.NewTimer(w.retries.NextBackOff())
+	defer wait.Stop()
+	select {
+	case <-wait.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}

@@ -1,0 +1,121 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+
+	"github.com/seed-e05a5b32/orchestrator/orchestrator/store"
+	"github.com/seed-e05a5b32/orchestrator/workflow"
+)
+
+// Submission is a task to be made.
+type Submission struct {
+	Team *workflow.Team
+	// Input has passed Team.BindInput.
+	Input map[string]any
+	// Workspace is the absolute directory for the agents' tools; empty leaves
+	// the choice to Options.Workspace.
+	Workspace string
+	// Key is the idempotency key; empty is none.
+	Key string
+}
+
+// Submit stores a new task. It is driven from then on if Run is running, and
+// otherwise by the next Run. Where a task was submitted with the same key
+// before, that task is returned with created false. Errors: store.ErrStorage,
+// ErrStopped, those of Options.Workspace.
+func (e *Engine) Submit(ctx context.Context, sub Submission) (state workflow.State, created bool, err error) {
+	if err := e.refuse(); err != nil {
+		return workflow.State{}, false, fmt.Errorf("submit: %w", err)
+	}
+	if sub.Key != "" {
+		state, err := e.o.Store.ByKey(ctx, sub.Key)
+		if !errors.Is(err, store.ErrNotFound) {
+			return state, false, err
+		}
+	}
+	if err := e.teams.save(ctx, e, sub.Team); err != nil {
+		return workflow.State{}, false, err
+	}
+	id := e.o.IDs()
+	workspace := sub.Workspace
+	if workspace == "" && e.o.Workspace != nil {
+		if workspace, err = e.o.Workspace(ctx, id, sub.Team, sub.Input); err != nil {
+			return workflow.State{}, false, fmt.Errorf("make the workspace of the task: %w", err)
+		}
+	}
+	if workspace != "" && !filepath.IsAbs(workspace) {
+		return workflow.State{}, false, fmt.Errorf("submit: the workspace %q is not an absolute path", workspace)
+	}
+	return e.create(ctx, id, workspace, sub)
+}
+
+func (e *Engine) create(ctx context.Context, id, workspace string, sub Submission) (workflow.State, bool, error) {
+	ent := e.acquire(id)
+	defer e.release(ent)
+	ent.mu.Lock()
+	defer ent.mu.Unlock()
+	event := workflow.Event{At: e.now(), Body: workflow.TaskSubmitted{
+		Task: id, Team: sub.Team.Name, Revision: sub.Team.Revision, Input: sub.Input, Workspace: workspace,
+	}}
+	state, effects, err := workflow.Decide(sub.Team, workflow.State{}, event) //nolint:contextcheck // it is pure and takes none
+	if err != nil {
+		return workflow.State{}, false, fmt.Errorf("submit: %w", err)
+	}
+	got, created, err := e.o.Store.Create(context.WithoutCancel(ctx), state, event, effects, sub.Key)
+	if err != nil {
+		e.storeFailed(err)
+		return workflow.State{}, false, err
+	}
+	if !created {
+		state, err = e.o.Store.Task(ctx, got)
+		return state, false, err
+	}
+	ent.state, ent.loaded = state, true
+	e.follow(ent, workflow.State{}, state, event, effects)
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.enqueueTask(id)
+	e.pump()
+	return state, true, nil
+}
+
+// Cancel ends a task as cancelled at once and aborts its running turns. by
+// says who asked for it. task is a whole ID. Errors: workflow.ErrTerminal when
+// the task has ended already, store.ErrNotFound, store.ErrStorage, ErrStopped.
+func (e *Engine) Cancel(ctx context.Context, task, by string) (workflow.State, error) {
+	return e.apply(ctx, task, workflow.CancelRequested{By: by})
+}
+
+// Wait returns the state of a task when it has ended. Before that it returns
+// the error for which the engine cannot drive the task, ErrStopped (with the
+// reason) when Run ends, or the cause of the end of ctx.
+func (e *Engine) Wait(ctx context.Context, task string) (workflow.State, error) {
+	ended, forget := e.hub.watch(task)
+	defer forget()
+	for {
+		state, err := e.o.Store.Task(ctx, task)
+		if err != nil || state.Status.Terminal() {
+			return state, err
+		}
+		e.mu.Lock()
+		broken, fatal, stopped := e.broken[task], e.fatal, e.phase == phaseStopped
+		e.mu.Unlock()
+		switch {
+		case broken != nil:
+			return state, broken
+		case stopped && fatal != nil:
+			return state, fmt.Errorf("wait for task %s: %w: %w", task, ErrStopped, fatal)
+		case stopped:
+			return state, fmt.Errorf("wait for task %s: %w", task, ErrStopped)
+		}
+		select {
+		case <-ended:
+		case <-e.done:
+		case <-ctx.Done():
+			return state, fmt.Errorf("wait for task %s: %w", task, context.Cause(ctx))
+		}
+	}
+}

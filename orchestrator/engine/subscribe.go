@@ -1,0 +1,163 @@
+package engine
+
+import (
+	"sync"
+
+	"github.com/seed-e05a5b32/orchestrator/workflow"
+)
+
+// subscriptionBuffer is how many updates a reader may be behind. Progress uses
+// at most half of it, so that a talkative model does not push records out.
+const subscriptionBuffer = 1024
+
+// Update is something that people watch: either a Record or a Progress is set.
+// Its contents are shared and must not be changed.
+type Update struct {
+	Task     string
+	Record   *Record
+	Progress *TurnProgress
+}
+
+// Record is a committed decision.
+type Record struct {
+	// Seq counts the events of the task from 1, as store.Record does.
+	Seq     int64
+	Event   workflow.Event
+	Effects []workflow.Effect
+	// State is the state after the event.
+	State workflow.State
+}
+
+// TurnProgress is a live observation of a running turn. It is not stored.
+type TurnProgress struct {
+	Turn    int
+	Attempt int
+	Node    string
+	Progress
+}
+
+// Subscription delivers updates. Records come in the order of their task and
+// none is left out; progress is left out where the reader is behind.
+type Subscription struct {
+	hub  *hub
+	task string
+	c    chan Update
+	err  error // guarded by hub.mu
+}
+
+// Subscribe delivers the updates of one task, or of all when task is empty,
+// from now on. The caller must Close the subscription.
+func (e *Engine) Subscribe(task string) *Subscription { return e.hub.subscribe(task) }
+
+// Updates is closed when the subscription ends; Err then says why.
+func (s *Subscription) Updates() <-chan Update { return s.c }
+
+// Err is nil while the subscription lives and after Close, ErrSlowReader when
+// the reader was too far behind, and ErrStopped when Run ended.
+func (s *Subscription) Err() error {
+	s.hub.mu.Lock()
+	defer s.hub.mu.Unlock()
+	return s.err
+}
+
+// Close ends the subscription. It may be called again.
+func (s *Subscription) Close() {
+	s.hub.mu.Lock()
+	defer s.hub.mu.Unlock()
+	s.hub.end(s, nil)
+}
+
+// hub delivers updates to subscriptions and ends to waiters. Nothing in it
+// waits for a reader.
+type hub struct {
+	mu      sync.Mutex
+	closed  error // set when Run has ended
+	subs    map[*Subscription]bool
+	waiters map[string]map[chan struct{}]bool
+}
+
+func (h *hub) subscribe(task string) *Subscription {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	s := &Subscription{hub: h, task: task, c: make(chan Update, subscriptionBuffer)}
+	if h.closed != nil {
+		s.err = h.closed
+		close(s.c)
+		return s
+	}
+	if h.subs == nil {
+		h.subs = map[*Subscription]bool{}
+	}
+	h.subs[s] = true
+	return s
+}
+
+// end closes a subscription. h.mu is held.
+func (h *hub) end(s *Subscription, err error) {
+	if h.subs[s] {
+		delete(h.subs, s)
+		s.err = err
+		close(s.c)
+	}
+}
+
+func (h *hub) publish(u Update) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for s := range h.subs {
+		if s.task != "" && s.task != u.Task {
+			continue
+		}
+		if u.Record == nil && len(s.c) >= subscriptionBuffer/2 {
+			continue
+		}
+		select {
+		case s.c <- u:
+		default:
+			h.end(s, ErrSlowReader)
+		}
+	}
+}
+
+func (h *hub) closeAll(err error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.closed = err
+	for s := range h.subs {
+		h.end(s, err)
+	}
+}
+
+// watch returns a channel that gets a token when the task has ended, or cannot be driven.
+func (h *hub) watch(task string) (ended <-chan struct{}, forget func()) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	c := make(chan struct{}, 1)
+	if h.waiters == nil {
+		h.waiters = map[string]map[chan struct{}]bool{}
+	}
+	if h.waiters[task] == nil {
+		h.waiters[task] = map[chan struct{}]bool{}
+	}
+	h.waiters[task][c] = true
+	return c, func() {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		delete(h.waiters[task], c)
+		if len(h.waiters[task]) == 0 {
+			delete(h.waiters, task)
+		}
+	}
+}
+
+// ended tells those who wait for a task.
+func (h *hub) ended(task string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for c := range h.waiters[task] {
+		select {
+		case c <- struct{}{}:
+		default:
+		}
+	}
+}

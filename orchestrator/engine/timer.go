@@ -1,0 +1,82 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/seed-e05a5b32/orchestrator/workflow"
+)
+
+// longestSleep bounds one wait, because a sleeping machine stops the timers of
+// Go, and a clock that is set moves the wake times. Waking up early costs a
+// comparison and no query.
+const longestSleep = time.Minute
+
+// keepTimers fires the wake times of waiting tasks until ctx ends. It sleeps
+// until the earliest one.
+func (e *Engine) keepTimers(ctx context.Context) error {
+	for ctx.Err() == nil {
+		next, err := e.fireTimers(ctx)
+		if err == nil {
+			e.sleepUntil(ctx, next)
+		} else if ctx.Err() == nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// fireTimers fires what is due and returns the earliest wake time after that,
+// zero when there is none.
+func (e *Engine) fireTimers(ctx context.Context) (time.Time, error) {
+	now := e.now()
+	due, err := e.o.Store.Due(ctx, now, e.only)
+	if err != nil {
+		return time.Time{}, fmt.Errorf("look for tasks that are due: %w", err)
+	}
+	for _, task := range due {
+		e.mu.Lock()
+		drives := e.drives(task)
+		e.mu.Unlock()
+		if !drives {
+			continue
+		}
+		_, err := e.apply(ctx, task, workflow.TimerFired{})
+		e.handle(ctx, task, "wake the task", err)
+	}
+	next, err := e.o.Store.NextWake(ctx, now, e.only)
+	if err != nil {
+		return time.Time{}, fmt.Errorf("look for the next wake time: %w", err)
+	}
+	return next, nil
+}
+
+// sleepUntil returns when the timers must be looked at, or when ctx ended.
+func (e *Engine) sleepUntil(ctx context.Context, next time.Time) {
+	for {
+		var expired <-chan time.Time
+		if !next.IsZero() {
+			left := next.Sub(e.o.Now())
+			if left <= 0 {
+				return
+			}
+			expired = time.After(min(left, longestSleep))
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-e.wake:
+			return
+		case <-expired:
+		}
+	}
+}
+
+// lookAtTimers makes keepTimers read the wake times again.
+func (e *Engine) lookAtTimers() {
+	select {
+	case e.wake <- struct{}{}:
+	default: // it is going to anyway
+	}
+}

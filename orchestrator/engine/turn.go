@@ -1,0 +1,195 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"sync"
+
+	"github.com/rs/zerolog"
+
+	"github.com/seed-e05a5b32/orchestrator/orchestrator/store"
+	"github.com/seed-e05a5b32/orchestrator/workflow"
+)
+
+// claim takes up one queued task. Its first turn becomes ready through follow.
+func (e *Engine) claim(ctx context.Context, task string) {
+	ent := e.acquire(task)
+	defer e.release(ent)
+	state, _, err := e.current(ctx, ent)
+	if err == nil && state.Status != workflow.TaskQueued {
+		return // cancelled, or claimed before
+	}
+	if err == nil {
+		_, err = e.apply(ctx, task, workflow.TaskClaimed{})
+	}
+	e.handle(ctx, task, "claim the task", err)
+}
+
+// handle deals with an error of a decision for which nobody waits.
+func (e *Engine) handle(ctx context.Context, task, action string, err error) {
+	switch {
+	case err == nil:
+	case errors.Is(err, workflow.ErrStale), errors.Is(err, workflow.ErrTerminal):
+		e.o.Log.Debug().Err(err).Str("task", task).Msg("dropped what came too late")
+	case errors.Is(err, store.ErrStorage):
+		e.fail(err)
+	case errors.Is(err, ErrStopped), ctx.Err() != nil && errors.Is(err, context.Cause(ctx)):
+		// The engine stops; the next one goes on from what is stored.
+	default:
+		e.giveUp(task, fmt.Errorf("%s: %w", action, err))
+	}
+}
+
+// storeFailed deals with an error of a read that belongs to no one task.
+func (e *Engine) storeFailed(err error) {
+	if errors.Is(err, store.ErrStorage) {
+		e.fail(err)
+	}
+}
+
+// runTurn carries out one attempt at a turn.
+func (e *Engine) runTurn(ctx context.Context, w *work) next {
+	req, ok := e.request(ctx, w, func(turn workflow.Turn) bool { return turn.State == workflow.TurnPending })
+	if !ok {
+		return next{}
+	}
+	log := e.o.Log.With().Str("task", w.key.task).Int("turn", w.key.turn).Int("attempt", w.key.attempt).Str("node", req.Turn.Node).Logger()
+	log.Debug().Msg("turn starts")
+	rec := &recorder{engine: e, key: w.key, node: req.Turn.Node}
+	finished, err := e.callRun(ctx, req, rec, log)
+	refused := rec.close()
+	var busy *store.BusyError
+	switch {
+	case errors.As(refused, &busy):
+		log.Info().Err(refused).Msg("turn waits for the conversation")
+		return next{busy: busy, node: req.Turn.Node}
+	case refused != nil: // whatever the runner made of it, nothing was sent or nobody wants it
+		e.handle(ctx, w.key.task, "record the turn", refused)
+	case err == nil:
+		e.finish(ctx, w.key, finished)
+	case ctx.Err() != nil:
+		log.Debug().AnErr("cause", context.Cause(ctx)).Msg("turn stopped; nothing is recorded for it")
+	default:
+		// A runner reports what goes wrong as a TurnFinished. One that returns
+		// an error instead must not leave the turn open for ever.
+		log.Error().Err(err).Msg("the runner returned an error instead of an end of the turn")
+		e.finish(ctx, w.key, workflow.TurnFinished{Reason: workflow.ReasonError, Error: err.Error()})
+	}
+	return next{}
+}
+
+func (e *Engine) finish(ctx context.Context, key turnKey, finished workflow.TurnFinished) {
+	finished.Turn, finished.Attempt = key.turn, key.attempt
+	_, err := e.apply(context.WithoutCancel(ctx), key.task, finished)
+	e.handle(ctx, key.task, "record the end of the turn", err)
+}
+
+// request puts together what the runner needs, and is false when the attempt
+// is no longer what is wanted.
+func (e *Engine) request(ctx context.Context, w *work, wanted func(workflow.Turn) bool) (TurnRequest, bool) {
+	state, team, err := e.current(ctx, w.ent)
+	if err != nil {
+		e.handle(ctx, w.key.task, "load the task", err)
+		return TurnRequest{}, false
+	}
+	turn, ok := liveTurn(state, w.key.turn)
+	if !ok || turn.Attempt != w.key.attempt || !wanted(turn) {
+		return TurnRequest{}, false
+	}
+	agent := team.Agents[turn.Node]
+	if agent == nil {
+		e.giveUp(w.key.task, fmt.Errorf("run turn %d: team %s has no agent %q", turn.ID, team.Name, turn.Node))
+		return TurnRequest{}, false
+	}
+	return TurnRequest{
+		Task: w.key.task, Team: team, Agent: agent, Turn: turn,
+		Workspace: state.Workspace, Conversation: state.Conversations[turn.Node],
+	}, true
+}
+
+// callRun turns a panic of the runner into an end of the turn: one turn must
+// not take the whole daemon down.
+func (e *Engine) callRun(ctx context.Context, req TurnRequest, rec Recorder, log zerolog.Logger) (finished workflow.TurnFinished, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			log.Error().Interface("panic", p).Bytes("stack", debug.Stack()).Msg("the runner panicked")
+			finished, err = workflow.TurnFinished{Reason: workflow.ReasonError, Error: fmt.Sprintf("the runner panicked: %v", p)}, nil
+		}
+	}()
+	return e.o.Runner.Run(ctx, req, rec)
+}
+
+// recorder commits what a runner reports about one attempt.
+type recorder struct {
+	engine *Engine
+	key    turnKey
+	node   string
+
+	mu     sync.Mutex
+	err    error // the first refusal
+	closed bool
+}
+
+// close ends the recording and returns the first refusal.
+func (r *recorder) close() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.closed = true
+	return r.err
+}
+
+// record runs fn unless the turn is over.
+func (r *recorder) record(ctx context.Context, action string, fn func() error) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.closed {
+		return fmt.Errorf("%s: the run of the turn has returned", action)
+	}
+	if ctx.Err() != nil {
+		return fmt.Errorf("%s: %w", action, context.Cause(ctx))
+	}
+	err := fn()
+	if err != nil {
+		err = fmt.Errorf("%s: %w", action, err)
+		if r.err == nil {
+			r.err = err
+		}
+	}
+	return err
+}
+
+// RuntimeStarted implements Recorder.
+func (r *recorder) RuntimeStarted(ctx context.Context, rt RuntimeRecord) error {
+	return r.record(ctx, "store the runtime", func() error {
+		return r.engine.o.Store.SaveRuntime(context.WithoutCancel(ctx), store.Runtime{
+			Runtime: rt.Runtime, CWD: rt.CWD, Mode: rt.Mode, Role: rt.Role, Agent: rt.Agent, Task: rt.Task, Raw: rt.Raw,
+		}, r.engine.now())
+	})
+}
+
+// Sending implements Recorder.
+func (r *recorder) Sending(ctx context.Context, clientMessageID string, rt workflow.Runtime) error {
+	return r.record(ctx, "record the sending", func() error {
+		_, err := r.engine.apply(ctx, r.key.task, workflow.TurnSending{
+			Turn: r.key.turn, Attempt: r.key.attempt, ClientMessageID: clientMessageID, Runtime: rt,
+		})
+		return err
+	})
+}
+
+// Accepted implements Recorder.
+func (r *recorder) Accepted(ctx context.Context, disposition string) error {
+	return r.record(ctx, "record the acceptance", func() error {
+		_, err := r.engine.apply(ctx, r.key.task, workflow.TurnAccepted{Turn: r.key.turn, Attempt: r.key.attempt, Disposition: disposition})
+		return err
+	})
+}
+
+// Progress implements Recorder.
+func (r *recorder) Progress(p Progress) { r.engine.publishProgress(r.key, r.node, p) }
+
+func (e *Engine) publishProgress(key turnKey, node string, p Progress) {
+	e.hub.publish(Update{Task: key.task, Progress: &TurnProgress{Turn: key.turn, Attempt: key.attempt, Node: node, Progress: p}})
+}

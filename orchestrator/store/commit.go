@@ -1,0 +1,164 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/seed-e05a5b32/orchestrator/workflow"
+)
+
+// encoded is a decision as it is stored, made before the writer is taken.
+type encoded struct {
+	state, event, effects []byte
+}
+
+func encode(state workflow.State, event workflow.Event, effects []workflow.Effect) (encoded, error) {
+	var out encoded
+	var err error
+	if out.state, err = json.Marshal(state); err != nil {
+		return encoded{}, fmt.Errorf("encode the state of task %s: %w", state.Task, err)
+	}
+	if out.event, err = json.Marshal(event); err != nil {
+		return encoded{}, fmt.Errorf("encode an event of task %s: %w", state.Task, err)
+	}
+	if out.effects, err = json.Marshal(workflow.Effects(effects)); err != nil {
+		return encoded{}, fmt.Errorf("encode the effects of an event of task %s: %w", state.Task, err)
+	}
+	return out, nil
+}
+
+// Create stores a new task with its first event. When a task has been created
+// with the same key before, however long ago, nothing is stored and that task
+// is returned with created false. An empty key is no key. The revision must
+// have been saved. Errors: ErrStorage.
+func (s *Store) Create(ctx context.Context, state workflow.State, event workflow.Event, effects []workflow.Effect, key string) (id string, created bool, err error) {
+	enc, err := encode(state, event, effects)
+	if err != nil {
+		return "", false, err
+	}
+	err = s.write(ctx, "create task", func(tx *sql.Tx) error {
+		id, created = state.Task, true
+		if key != "" {
+			err := tx.QueryRowContext(ctx, "SELECT id FROM tasks WHERE idempotency_key = ?", key).Scan(&id)
+			if err == nil {
+				created = false
+				return nil
+			}
+			if !errors.Is(err, sql.ErrNoRows) {
+				return s.fail(ctx, "look up the idempotency key", err)
+			}
+		}
+		_, err := tx.ExecContext(ctx,
+			`INSERT INTO tasks (id, idempotency_key, team, revision, status, version, state, created, updated, wake_at)
+			 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+			state.Task, sql.NullString{String: key, Valid: key != ""}, state.Team, state.Revision, string(state.Status), state.Version,
+			string(enc.state), micros(state.Created), micros(state.Updated), wakeMicros(state.WakeAt))
+		if err != nil {
+			return s.fail(ctx, "create task", err)
+		}
+		return s.appendEvent(ctx, tx, state, event, enc)
+	})
+	if err != nil {
+		return "", false, err
+	}
+	return id, created, nil
+}
+
+// Commit stores one decision in one transaction: the event is appended, the
+// state is replaced where its version is still prev, and the conversation that
+// the event takes (TurnSending) or gives back (an end of the turn) is marked.
+// Errors: ErrConflict, ErrConversationBusy, ErrStorage.
+func (s *Store) Commit(ctx context.Context, prev int64, state workflow.State, event workflow.Event, effects []workflow.Effect) error {
+	enc, err := encode(state, event, effects)
+	if err != nil {
+		return err
+	}
+	return s.write(ctx, "commit", func(tx *sql.Tx) error {
+		result, err := tx.ExecContext(ctx,
+			"UPDATE tasks SET status = ?, version = ?, state = ?, updated = ?, wake_at = ? WHERE id = ? AND version = ?",
+			string(state.Status), state.Version, string(enc.state), micros(state.Updated), wakeMicros(state.WakeAt), state.Task, prev)
+		if err != nil {
+			return s.fail(ctx, "replace the state of a task", err)
+		}
+		if n, err := result.RowsAffected(); err != nil {
+			return s.fail(ctx, "replace the state of a task", err)
+		} else if n == 0 {
+			return fmt.Errorf("commit %s for task %s at version %d: %w", event.Body.EventType(), state.Task, prev, ErrConflict)
+		}
+		if err := s.appendEvent(ctx, tx, state, event, enc); err != nil {
+			return err
+		}
+		return s.markConversations(ctx, tx, state, event)
+	})
+}
+
+func (s *Store) appendEvent(ctx context.Context, tx *sql.Tx, state workflow.State, event workflow.Event, enc encoded) error {
+	_, err := tx.ExecContext(ctx, "INSERT INTO events (task, seq, at, type, event, effects) VALUES (?, ?, ?, ?, ?, ?)",
+		state.Task, state.Version, micros(event.At), event.Body.EventType(), string(enc.event), string(enc.effects))
+	return s.fail(ctx, "append event", err)
+}
+
+// markConversations keeps one turn at a time in a conversation.
+func (s *Store) markConversations(ctx context.Context, tx *sql.Tx, state workflow.State, event workflow.Event) error {
+	switch body := event.Body.(type) {
+	case workflow.TaskSubmitted, workflow.TaskClaimed, workflow.TurnAccepted, workflow.TimerFired:
+		return nil // none of these begins or ends a sent turn
+	case workflow.TurnSending:
+		return s.takeConversation(ctx, tx, body.Runtime, ActiveTurn{Task: state.Task, Turn: body.Turn, Attempt: body.Attempt}, event.At)
+	default:
+		return s.giveBackConversations(ctx, tx, state)
+	}
+}
+
+func (s *Store) takeConversation(ctx context.Context, tx *sql.Tx, rt workflow.Runtime, turn ActiveTurn, at time.Time) error {
+	const op = "take the conversation"
+	started := micros(at)
+	result, err := tx.ExecContext(ctx,
+		`INSERT INTO runtimes (server, agent_id, conversation_id, cwd, mode, role, agent, task, raw, first_started, last_started, active_task, active_turn, active_attempt)
+		 VALUES (?, ?, ?, '', '', '', '', ?, x'', ?, ?, ?, ?, ?)
+		 ON CONFLICT DO UPDATE SET active_task = excluded.active_task, active_turn = excluded.active_turn, active_attempt = excluded.active_attempt
+		 WHERE runtimes.active_task IS NULL OR (runtimes.active_task = excluded.active_task AND runtimes.active_turn = excluded.active_turn)`,
+		rt.Server, rt.AgentID, rt.ConversationID, turn.Task, started, started, turn.Task, turn.Turn, turn.Attempt)
+	if err != nil {
+		return s.fail(ctx, op, err)
+	}
+	if n, err := result.RowsAffected(); err != nil {
+		return s.fail(ctx, op, err)
+	} else if n > 0 {
+		return nil
+	}
+	busy := &BusyError{Runtime: rt}
+	err = tx.QueryRowContext(ctx,
+		"SELECT active_task, active_turn, active_attempt FROM runtimes WHERE server = ? AND agent_id = ? AND conversation_id = ?",
+		rt.Server, rt.AgentID, rt.ConversationID).Scan(&busy.Holder.Task, &busy.Holder.Turn, &busy.Holder.Attempt)
+	if err != nil {
+		return s.fail(ctx, op, err)
+	}
+	return busy
+}
+
+// giveBackConversations clears the marks of this task that no live turn of the
+// state backs. It reads the state rather than the event, so that whatever ends
+// a turn (its answer, a cancelled task, a rule) gives the conversation back.
+func (s *Store) giveBackConversations(ctx context.Context, tx *sql.Tx, state workflow.State) error {
+	held := []int{}
+	for _, turn := range state.Turns {
+		switch turn.State {
+		case workflow.TurnSent, workflow.TurnRunning, workflow.TurnAwaitingApproval, workflow.TurnUncertain:
+			held = append(held, turn.ID)
+		case workflow.TurnPending, workflow.TurnEnded, workflow.TurnInterrupted:
+		}
+	}
+	list, err := json.Marshal(held)
+	if err != nil {
+		return fmt.Errorf("encode turn numbers: %w", err)
+	}
+	_, err = tx.ExecContext(ctx,
+		`UPDATE runtimes SET active_task = NULL, active_turn = NULL, active_attempt = NULL
+		 WHERE active_task = ? AND active_turn NOT IN (SELECT value FROM json_each(?))`, state.Task, string(list))
+	return s.fail(ctx, "give the conversation back", err)
+}

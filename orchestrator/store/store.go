@@ -1,0 +1,213 @@
+package store
+
+import (
+	"cmp"
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/url"
+	"os"
+	"path/filepath"
+	"sync/atomic"
+	"time"
+
+	"github.com/gofrs/flock"
+	"modernc.org/sqlite"
+)
+
+// FileName is the name of the SQLite file in the data directory.
+const FileName = "orchestrator.db"
+
+const (
+	busyTimeout = 5 * time.Second
+	readConns   = 4
+)
+
+// Options say which data directory to open.
+type Options struct {
+	// Dir is the data directory. It is made (mode 0700) when it does not exist.
+	Dir string
+	// Command is shown to whoever finds the directory locked; default the name
+	// of the program. It must hold no secret, so it is not the command line.
+	Command string
+}
+
+// Store is an open data directory. Its methods may be called concurrently.
+type Store struct {
+	dir    string
+	lock   *flock.Flock
+	reads  *sql.DB
+	writes *sql.DB // nil when open for reading only
+	// writing is held by the one transaction that writes. Whoever waits for it
+	// can be cancelled, which a wait inside SQLite cannot.
+	writing chan struct{}
+	closed  atomic.Bool
+}
+
+// Open opens the data directory for writing, brings its schema up to date and
+// checks its integrity. Errors: ErrLocked, ErrSchema, ErrStorage.
+func Open(ctx context.Context, o Options) (_ *Store, err error) {
+	dir, err := filepath.Abs(o.Dir)
+	if err != nil {
+		return nil, fmt.Errorf("open the data directory %s: %w", o.Dir, err)
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("make the data directory: %w", err)
+	}
+	held, err := lock(dir, cmp.Or(o.Command, filepath.Base(os.Args[0])))
+	if err != nil {
+		return nil, err
+	}
+	s := &Store{dir: dir, lock: held, writing: make(chan struct{}, 1)}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.Close())
+		}
+	}()
+	if s.writes, err = openDB(s.file(), "rwc", 1); err != nil {
+		return nil, s.fail(ctx, "open the store", err)
+	}
+	if err := s.migrate(ctx); err != nil {
+		return nil, err
+	}
+	if err := s.check(ctx); err != nil {
+		return nil, err
+	}
+	if s.reads, err = openDB(s.file(), "ro", readConns); err != nil {
+		return nil, s.fail(ctx, "open the store", err)
+	}
+	return s, nil
+}
+
+// OpenReader opens the data directory for reading, without the lock, also
+// while another process writes it. Errors: ErrNoStore, ErrSchema, ErrStorage.
+func OpenReader(ctx context.Context, dir string) (_ *Store, err error) {
+	dir, err = filepath.Abs(dir)
+	if err != nil {
+		return nil, fmt.Errorf("open the data directory %s: %w", dir, err)
+	}
+	s := &Store{dir: dir}
+	if _, err := os.Stat(s.file()); errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("open %s: %w: run a task first, or name another data directory", dir, ErrNoStore)
+	} else if err != nil {
+		return nil, fmt.Errorf("open the data directory: %w", err)
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.Close())
+		}
+	}()
+	if s.reads, err = openDB(s.file(), "ro", readConns); err != nil {
+		return nil, s.fail(ctx, "open the store", err)
+	}
+	return s, s.checkSchema(ctx)
+}
+
+// openDB opens a pool. Mode is SQLite's: "rwc" makes the file, "ro" cannot write.
+func openDB(file, mode string, conns int) (*sql.DB, error) {
+	query := url.Values{
+		"mode":          {mode},
+		"_txlock":       {"immediate"},
+		"_busy_timeout": {fmt.Sprint(busyTimeout.Milliseconds())},
+		"_foreign_keys": {"on"},
+		"_defensive":    {"true"},
+	}
+	if mode == "ro" {
+		query.Set("_query_only", "on")
+		query.Set("_txlock", "deferred")
+	} else {
+		query.Set("_journal_mode", "WAL")
+		query.Set("_synchronous", "FULL")
+	}
+	name := url.URL{Scheme: "file", Path: file, RawQuery: query.Encode()}
+	connector, err := sqlite.NewConnector(name.String())
+	if err != nil {
+		return nil, err
+	}
+	db := sql.OpenDB(connector)
+	db.SetMaxOpenConns(conns)
+	db.SetMaxIdleConns(conns)
+	return db, nil
+}
+
+// Dir is the absolute path of the data directory.
+func (s *Store) Dir() string { return s.dir }
+
+func (s *Store) file() string { return filepath.Join(s.dir, FileName) }
+
+// Close ends all access and gives the lock back. It may be called again.
+func (s *Store) Close() error {
+	if s.closed.Swap(true) {
+		return nil
+	}
+	var errs []error
+	for _, db := range []*sql.DB{s.reads, s.writes} {
+		if db != nil {
+			errs = append(errs, db.Close())
+		}
+	}
+	if s.lock != nil {
+		errs = append(errs, s.lock.Unlock())
+	}
+	if err := errors.Join(errs...); err != nil {
+		return fmt.Errorf("close the store in %s: %w", s.dir, err)
+	}
+	return nil
+}
+
+// check runs SQLite's quick_check, so that a damaged file is found at the
+// start and not in the middle of a task.
+func (s *Store) check(ctx context.Context) error {
+	var result string
+	if err := s.writes.QueryRowContext(ctx, "PRAGMA quick_check(1)").Scan(&result); err != nil {
+		return s.fail(ctx, "check the store", err)
+	}
+	if result != "ok" {
+		return s.fail(ctx, "check the store", fmt.Errorf("the file is damaged (%s): put back a copy of it, or choose another data directory", result))
+	}
+	return nil
+}
+
+// write runs fn in the one transaction that may write. Everything that is
+// written goes through here. Errors of fn are returned as they are.
+func (s *Store) write(ctx context.Context, op string, fn func(tx *sql.Tx) error) (err error) {
+	if s.writes == nil {
+		return fmt.Errorf("%s: %w", op, ErrReadOnly)
+	}
+	select {
+	case s.writing <- struct{}{}:
+		defer func() { <-s.writing }()
+	case <-ctx.Done():
+		return s.fail(ctx, op, ctx.Err())
+	}
+	tx, err := s.writes.BeginTx(ctx, nil)
+	if err != nil {
+		return s.fail(ctx, op, err)
+	}
+	if err := fn(tx); err != nil {
+		if back := tx.Rollback(); back != nil && !errors.Is(back, sql.ErrTxDone) {
+			return errors.Join(err, s.fail(ctx, op, back))
+		}
+		return err
+	}
+	return s.fail(ctx, op, tx.Commit())
+}
+
+// micros is how a time is stored.
+func micros(t time.Time) int64 { return t.UnixMicro() }
+
+func fromMicros(us int64) time.Time { return time.UnixMicro(us).UTC() }
+
+// wakeMicros rounds up: a task must not be due before the time in its state.
+func wakeMicros(t time.Time) sql.NullInt64 {
+	if t.IsZero() {
+		return sql.NullInt64{}
+	}
+	us := t.UnixMicro()
+	if time.UnixMicro(us).Before(t) {
+		us++
+	}
+	return sql.NullInt64{Int64: us, Valid: true}
+}

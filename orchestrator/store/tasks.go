@@ -1,0 +1,222 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/seed-e05a5b32/orchestrator/workflow"
+)
+
+// maxMatches bounds how many tasks an AmbiguousError lists.
+const maxMatches = 10
+
+// Record is one event of a task as it was committed.
+type Record struct {
+	Task string
+	// Seq is the version of the state after the event; it counts from 1.
+	Seq     int64
+	Event   workflow.Event
+	Effects []workflow.Effect
+}
+
+// Ref names a task that has not ended.
+type Ref struct {
+	ID     string
+	Status workflow.TaskState
+}
+
+// Filter selects tasks. The zero Filter selects all.
+type Filter struct {
+	// Status selects tasks in any of these states; empty means all.
+	Status []workflow.TaskState
+	Team   string
+	// Limit is the most tasks to return; 0 means 100.
+	Limit int
+	// After is the ID of the last task of the page before.
+	After string
+}
+
+// Task returns the state of the task with this ID or, where no ID is equal,
+// the one task whose ID begins or ends with it, in upper or lower case.
+// Errors: ErrNotFound, ErrAmbiguous, ErrStorage.
+func (s *Store) Task(ctx context.Context, id string) (workflow.State, error) {
+	state, err := s.state(ctx, id)
+	if !errors.Is(err, ErrNotFound) || id == "" {
+		return state, err
+	}
+	pattern := strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`).Replace(id)
+	matches, err := query(ctx, s, "look up the task", scanString,
+		`SELECT id FROM tasks WHERE id LIKE ? ESCAPE '\' OR id LIKE ? ESCAPE '\' ORDER BY created DESC, id DESC LIMIT ?`,
+		pattern+"%", "%"+pattern, maxMatches+1)
+	switch {
+	case err != nil:
+		return workflow.State{}, err
+	case len(matches) == 0:
+		return workflow.State{}, fmt.Errorf("task %q: %w", id, ErrNotFound)
+	case len(matches) > maxMatches:
+		return workflow.State{}, &AmbiguousError{Name: id, Matches: matches[:maxMatches], More: true}
+	case len(matches) > 1:
+		return workflow.State{}, &AmbiguousError{Name: id, Matches: matches}
+	}
+	return s.state(ctx, matches[0])
+}
+
+func (s *Store) state(ctx context.Context, id string) (workflow.State, error) {
+	var text []byte
+	err := s.reads.QueryRowContext(ctx, "SELECT state FROM tasks WHERE id = ?", id).Scan(&text)
+	if errors.Is(err, sql.ErrNoRows) {
+		return workflow.State{}, fmt.Errorf("task %q: %w", id, ErrNotFound)
+	}
+	if err != nil {
+		return workflow.State{}, s.fail(ctx, "read the task", err)
+	}
+	return decodeState(text)
+}
+
+func decodeState(text []byte) (workflow.State, error) {
+	var state workflow.State
+	if err := json.Unmarshal(text, &state); err != nil {
+		return workflow.State{}, fmt.Errorf("state of a task: %w: %w", ErrUnreadable, err)
+	}
+	return state, nil
+}
+
+// ByKey returns the task that was created with this idempotency key. Errors:
+// ErrNotFound, ErrStorage.
+func (s *Store) ByKey(ctx context.Context, key string) (workflow.State, error) {
+	var text []byte
+	err := s.reads.QueryRowContext(ctx, "SELECT state FROM tasks WHERE idempotency_key = ?", key).Scan(&text)
+	if errors.Is(err, sql.ErrNoRows) {
+		return workflow.State{}, fmt.Errorf("task with the idempotency key %q: %w", key, ErrNotFound)
+	}
+	if err != nil {
+		return workflow.State{}, s.fail(ctx, "look up the idempotency key", err)
+	}
+	return decodeState(text)
+}
+
+// Events returns the journal of a task in order, from the event after seq on.
+func (s *Store) Events(ctx context.Context, task string, after int64) ([]Record, error) {
+	return query(ctx, s, "read the events", func(rows *sql.Rows) (Record, error) {
+		r := Record{Task: task}
+		var event, effects []byte
+		if err := rows.Scan(&r.Seq, &event, &effects); err != nil {
+			return Record{}, err
+		}
+		var list workflow.Effects
+		if err := errors.Join(json.Unmarshal(event, &r.Event), json.Unmarshal(effects, &list)); err != nil {
+			return Record{}, fmt.Errorf("event %d of task %s: %w: %w", r.Seq, task, ErrUnreadable, err)
+		}
+		r.Effects = list
+		return r, nil
+	}, "SELECT seq, event, effects FROM events WHERE task = ? AND seq > ? ORDER BY seq", task, after)
+}
+
+// List returns tasks, the newest first.
+func (s *Store) List(ctx context.Context, f Filter) ([]workflow.State, error) {
+	where, args := []string{"TRUE"}, []any{}
+	if len(f.Status) > 0 {
+		where = append(where, "status IN (SELECT value FROM json_each(?))")
+		args = append(args, jsonList(f.Status))
+	}
+	if f.Team != "" {
+		where, args = append(where, "team = ?"), append(args, f.Team)
+	}
+	if f.After != "" {
+		where = append(where, "(created, id) < (SELECT created, id FROM tasks WHERE id = ?)")
+		args = append(args, f.After)
+	}
+	limit := f.Limit
+	if limit <= 0 {
+		limit = 100
+	}
+	return query(ctx, s, "list the tasks", func(rows *sql.Rows) (workflow.State, error) {
+		var text []byte
+		if err := rows.Scan(&text); err != nil {
+			return workflow.State{}, err
+		}
+		return decodeState(text)
+	}, "SELECT state FROM tasks WHERE "+strings.Join(where, " AND ")+" ORDER BY created DESC, id DESC LIMIT ?", append(args, limit)...)
+}
+
+// Unfinished returns every task that has not ended, the oldest first.
+func (s *Store) Unfinished(ctx context.Context) ([]Ref, error) {
+	open := []workflow.TaskState{workflow.TaskQueued, workflow.TaskRunning, workflow.TaskWaiting, workflow.TaskPaused}
+	return query(ctx, s, "list the unfinished tasks", func(rows *sql.Rows) (Ref, error) {
+		var ref Ref
+		err := rows.Scan(&ref.ID, &ref.Status)
+		return ref, err
+	}, "SELECT id, status FROM tasks WHERE status IN (SELECT value FROM json_each(?)) ORDER BY created, id", jsonList(open))
+}
+
+// Due returns the tasks whose wake time has come. A nil only means all tasks,
+// otherwise those alone.
+func (s *Store) Due(ctx context.Context, now time.Time, only []string) ([]string, error) {
+	return query(ctx, s, "look for due tasks", scanString,
+		`SELECT id FROM tasks WHERE wake_at <= ?1 AND (?2 IS NULL OR id IN (SELECT value FROM json_each(?2))) ORDER BY wake_at, id`,
+		micros(now), restriction(only))
+}
+
+// NextWake returns the earliest wake time after now, and the zero time when
+// no task waits for one. A nil only means all tasks, otherwise those alone.
+func (s *Store) NextWake(ctx context.Context, now time.Time, only []string) (time.Time, error) {
+	var next sql.NullInt64
+	err := s.reads.QueryRowContext(ctx,
+		`SELECT MIN(wake_at) FROM tasks WHERE wake_at > ?1 AND (?2 IS NULL OR id IN (SELECT value FROM json_each(?2)))`,
+		micros(now), restriction(only)).Scan(&next)
+	if err != nil {
+		return time.Time{}, s.fail(ctx, "look for the next wake time", err)
+	}
+	if !next.Valid {
+		return time.Time{}, nil
+	}
+	return fromMicros(next.Int64), nil
+}
+
+func restriction(only []string) any {
+	if only == nil {
+		return nil
+	}
+	return jsonList(only)
+}
+
+// jsonList encodes strings for json_each. It cannot fail for strings.
+func jsonList[T ~string](list []T) string {
+	text, err := json.Marshal(list)
+	if err != nil {
+		panic(err)
+	}
+	return string(text)
+}
+
+func scanString(rows *sql.Rows) (string, error) {
+	var text string
+	err := rows.Scan(&text)
+	return text, err
+}
+
+// query reads all rows of one statement.
+func query[T any](ctx context.Context, s *Store, op string, scan func(*sql.Rows) (T, error), statement string, args ...any) (list []T, err error) {
+	rows, err := s.reads.QueryContext(ctx, statement, args...)
+	if err != nil {
+		return nil, s.fail(ctx, op, err)
+	}
+	defer func() {
+		if closing := rows.Close(); err == nil {
+			err = s.fail(ctx, op, closing)
+		}
+	}()
+	for rows.Next() {
+		item, err := scan(rows)
+		if err != nil {
+			return nil, s.fail(ctx, op, err)
+		}
+		list = append(list, item)
+	}
+	return list, s.fail(ctx, op, rows.Err())
+}
