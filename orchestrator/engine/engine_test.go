@@ -306,6 +306,34 @@ func TestRunnerThatPanicsOrFails(t *testing.T) {
 	}
 }
 
+// An input that was sent and certainly reached no model is sent again under a
+// new id, in a new conversation where the old one is lost, and no rule is asked.
+func TestInputThatWasNotConsumedIsSentAgain(t *testing.T) {
+	f := &fake{server: newServer()}
+	var seen []workflow.Runtime
+	f.answer = func(_ context.Context, req TurnRequest, _ Recorder) (workflow.TurnFinished, error) {
+		seen = append(seen, req.Conversation)
+		if req.Turn.Attempt == 1 {
+			return workflow.TurnFinished{}, fmt.Errorf("turn: %w", &NotConsumedError{Detail: "the queue gave it back", ConversationLost: true})
+		}
+		return endTurn(req), nil
+	}
+	e := newEngine(openStore(t, t.TempDir()), f)
+	run(t, e)
+	id := e.mustSubmit(t, parse(t, single))
+	state := e.wait(t, id)
+	if state.Status != workflow.TaskSucceeded || state.Attempts != 2 {
+		t.Errorf("task is %s after %d attempts: %+v", state.Status, state.Attempts, state.Result)
+	}
+	if diff := cmp.Diff([]workflow.Runtime{{}, {}}, seen); diff != "" {
+		t.Errorf("conversations (-want +got):\n%s", diff)
+	}
+	want := map[string]int{id + ".1.1": 1, id + ".1.2": 1}
+	if diff := cmp.Diff(want, f.server.sent); diff != "" {
+		t.Errorf("inputs (-want +got):\n%s", diff)
+	}
+}
+
 func TestTurnThatEndsBeforeItIsSent(t *testing.T) {
 	f := runnerFunc(func(context.Context, TurnRequest, Recorder) (workflow.TurnFinished, error) {
 		return workflow.TurnFinished{Turn: 77, Attempt: 77, Reason: workflow.ReasonError, Error: "no such directory"}, nil

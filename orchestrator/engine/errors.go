@@ -19,3 +19,16 @@ var (
 	// events that it missed are in the store.
 	ErrSlowReader = errors.New("the reader of the subscription was too slow")
 )
+
+// NotConsumedError is returned by a TurnRunner when an input was sent, and
+// perhaps acknowledged, but certainly reached no model: it is sent again under
+// a new id, and no rule is asked.
+type NotConsumedError struct {
+	// Detail says in a sentence what happened, for people.
+	Detail string
+	// ConversationLost says that the next attempt needs a new conversation.
+	ConversationLost bool
+}
+
+// Error implements error.
+func (e *NotConsumedError) Error() string { return e.Detail }

@@ -61,6 +61,7 @@ func (e *Engine) runTurn(ctx context.Context, w *work) next {
 	finished, err := e.callRun(ctx, req, rec, log)
 	refused := rec.close()
 	var busy *store.BusyError
+	var notConsumed *NotConsumedError
 	switch {
 	case errors.As(refused, &busy):
 		log.Info().Err(refused).Msg("turn waits for the conversation")
@@ -69,6 +70,12 @@ func (e *Engine) runTurn(ctx context.Context, w *work) next {
 		e.handle(ctx, w.key.task, "record the turn", refused)
 	case err == nil:
 		e.finish(ctx, w.key, finished)
+	case errors.As(err, &notConsumed):
+		log.Warn().Err(err).Msg("the input was not consumed; it is sent again")
+		e.record(ctx, w.key, workflow.TurnReconciled{
+			Turn: w.key.turn, Attempt: w.key.attempt, Finding: workflow.FindingNotConsumed,
+			Detail: notConsumed.Detail, ConversationLost: notConsumed.ConversationLost,
+		})
 	case ctx.Err() != nil:
 		log.Debug().AnErr("cause", context.Cause(ctx)).Msg("turn stopped; nothing is recorded for it")
 	default:
@@ -82,7 +89,12 @@ func (e *Engine) runTurn(ctx context.Context, w *work) next {
 
 func (e *Engine) finish(ctx context.Context, key turnKey, finished workflow.TurnFinished) {
 	finished.Turn, finished.Attempt = key.turn, key.attempt
-	_, err := e.apply(context.WithoutCancel(ctx), key.task, finished)
+	e.record(ctx, key, finished)
+}
+
+// record commits how an attempt ended, also while the engine stops.
+func (e *Engine) record(ctx context.Context, key turnKey, body workflow.EventBody) {
+	_, err := e.apply(context.WithoutCancel(ctx), key.task, body)
 	e.handle(ctx, key.task, "record the end of the turn", err)
 }
 

@@ -1,0 +1,46 @@
+package orchestrator
+
+import (
+	"github.com/rs/zerolog"
+
+	"github.com/seed-e05a5b32/orchestrator/appclient"
+)
+
+// AppServerVariable names the environment variable that chooses the App Server.
+const AppServerVariable = "ORCHESTRATOR_APP_SERVER"
+
+// The kinds of Options.AppServer besides a URL.
+const (
+	// AppServerManaged starts the installed App Server and stops it at the end.
+	AppServerManaged = "managed"
+	// AppServerScripted, followed by the path of a script, serves that script
+	// in this process. Its tools really run.
+	AppServerScripted = "scripted:"
+)
+
+// Options configure an Orchestrator. The zero value keeps tasks in
+// DefaultDataDir and starts the installed App Server.
+type Options struct {
+	// DataDir holds the tasks and the directories of their own that they work in.
+	DataDir string
+	// AppServer is "managed" (default), a ws, wss, http or https URL, or "scripted:FILE".
+	AppServer string
+	// Token is sent to an App Server that is given by URL; nil is none.
+	Token appclient.TokenSource
+	// TokenFile is read for the token when Token is nil; empty is none.
+	TokenFile string
+	// Transport is how to connect to an App Server that is given by URL; default is to find out.
+	Transport appclient.Transport
+	// LettaCommand is the program to start as managed App Server; default "letta" from PATH.
+	LettaCommand string
+	// LettaHome is the HOME of the managed App Server; default is that of the user.
+	LettaHome string
+	// RolesDir holds roles that replace those of the library or are added to them; empty is none.
+	RolesDir string
+	// MaxTurns is how many turns run at once; default 16.
+	MaxTurns int
+	// Version is told to the App Server.
+	Version string
+	// Log gets what people do not watch live. Frames that are not understood are in it at debug level.
+	Log zerolog.Logger
+}

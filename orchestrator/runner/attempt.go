@@ -1,0 +1,154 @@
+package runner
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/rs/zerolog"
+
+	"github.com/seed-e05a5b32/orchestrator/appclient"
+	"github.com/seed-e05a5b32/orchestrator/orchestrator/engine"
+	"github.com/seed-e05a5b32/orchestrator/workflow"
+)
+
+// errTurnTimeout is the cause of aborting a turn that took too long.
+var errTurnTimeout = errors.New("turn_timeout is over")
+
+// attempt is one attempt at a turn.
+type attempt struct {
+	r       *Runner
+	req     engine.TurnRequest
+	rec     engine.Recorder
+	log     zerolog.Logger
+	cwd     string
+	outcome *outcomeReport // nil when the agent has no outcomes
+	watch   *progress
+}
+
+func newAttempt(r *Runner, req engine.TurnRequest, rec engine.Recorder) *attempt {
+	a := &attempt{r: r, req: req, rec: rec}
+	a.log = r.opts.Log.With().Str("task", req.Task).Int("turn", req.Turn.ID).Int("attempt", req.Turn.Attempt).
+		Str("agent", req.Agent.Name).Logger()
+	if len(req.Agent.Outcomes) > 0 {
+		a.outcome = &outcomeReport{valid: req.Agent.Outcomes}
+	}
+	return a
+}
+
+// clientMessageID is unique as long as an attempt is committed before it is sent.
+func clientMessageID(req engine.TurnRequest) string {
+	return fmt.Sprintf("%s.%d.%d", req.Task, req.Turn.ID, req.Turn.Attempt)
+}
+
+// run carries the attempt out. Errors: a *failure, the recorder's, or the end of ctx.
+func (a *attempt) run(ctx context.Context) (workflow.TurnFinished, error) {
+	var err error
+	if a.cwd, err = a.r.workspace(a.req.Workspace); err != nil {
+		return workflow.TurnFinished{}, err
+	}
+	a.watch = &progress{show: a.rec.Progress, cwd: a.cwd}
+	session, err := a.start(ctx)
+	if err != nil {
+		return workflow.TurnFinished{}, err
+	}
+	defer session.Close()
+	rt := a.runtime(session)
+	if err := a.rec.RuntimeStarted(ctx, engine.RuntimeRecord{
+		Runtime: rt, CWD: a.cwd, Mode: string(a.mode()), Role: a.req.Agent.Role, Agent: a.req.Agent.Name,
+		Task: a.req.Task, Raw: slices.Clone(session.RawRuntime()),
+	}); err != nil {
+		return workflow.TurnFinished{}, err
+	}
+	if err := a.rec.Sending(ctx, clientMessageID(a.req), rt); err != nil {
+		return workflow.TurnFinished{}, err
+	}
+	return a.turn(ctx, session)
+}
+
+// turn sends the input and follows it to its end.
+func (a *attempt) turn(ctx context.Context, session *appclient.Session) (workflow.TurnFinished, error) {
+	limit := cmp.Or(a.req.Agent.TurnTimeout, DefaultTurnTimeout)
+	silence := cmp.Or(a.req.Agent.StallTimeout, DefaultStallTimeout)
+	timed, cancelTimed := context.WithTimeoutCause(ctx, limit, errTurnTimeout)
+	defer cancelTimed()
+	turnCtx, cancel := context.WithCancelCause(timed)
+	defer cancel(nil)
+
+	// Both are touched by the turn's own goroutine only, which has ended when RunTurn returns.
+	var recorded error
+	accepted := false
+	accept := func(disposition string) {
+		if accepted {
+			return
+		}
+		accepted = true
+		if recorded = a.rec.Accepted(ctx, disposition); recorded != nil {
+			cancel(recorded)
+		}
+	}
+	result, err := session.RunTurn(turnCtx, appclient.Turn{
+		Text: a.req.Turn.Message, ClientMessageID: clientMessageID(a.req), Tools: a.allowlist(),
+		ExcludeInteractiveTools: true, Approve: a.approve,
+		OnAccepted: func(d appclient.Disposition) { accept(string(d)) },
+		OnEvent: func(e appclient.Event) {
+			if e.Delta != nil {
+				accept("") // servers before 0.30.3 do not acknowledge: their first delta says it
+			}
+			unknownDelta(a.log, e)
+			a.watch.event(e)
+		},
+		StallTimeout: silence, AbortGrace: a.r.opts.AbortGrace,
+	})
+	switch {
+	case recorded != nil:
+		return workflow.TurnFinished{}, recorded
+	case ctx.Err() != nil && (result == nil || !result.OK()):
+		return workflow.TurnFinished{}, context.Cause(ctx)
+	}
+	finished := conclude(result, err, limit, silence)
+	a.outcome.report(&finished)
+	return finished, nil
+}
+
+// mode is the permission mode of the agent.
+func (a *attempt) mode() appclient.Mode { return modeOf(a.req.Agent) }
+
+func modeOf(agent *workflow.Agent) appclient.Mode {
+	return appclient.Mode(cmp.Or(agent.PermissionMode, string(appclient.ModeStandard)))
+}
+
+// allowlist are the tools that are offered; nil leaves it to the server. It
+// filters our own tool too.
+func (a *attempt) allowlist() []string {
+	if a.req.Agent.Tools == nil || a.outcome == nil {
+		return a.req.Agent.Tools
+	}
+	return append(slices.Clone(a.req.Agent.Tools), outcomeTool)
+}
+
+// tools are the tools that we serve.
+func (a *attempt) tools() []appclient.Tool {
+	if a.outcome == nil {
+		return nil
+	}
+	return []appclient.Tool{a.outcome.tool()}
+}
+
+// approve answers a permission request by the agent's patterns.
+func (a *attempt) approve(_ context.Context, request appclient.ApprovalRequest) (appclient.Decision, error) {
+	v := decideApproval(a.req.Agent.Approvals, toolUse{name: request.ToolName, input: request.Input, cwd: a.cwd})
+	a.watch.approval(request, v)
+	if v.allow {
+		return appclient.Allow(), nil
+	}
+	return appclient.Deny(v.message), nil
+}
+
+// runtime names the conversation for records.
+func (a *attempt) runtime(session *appclient.Session) workflow.Runtime {
+	rt := session.Runtime()
+	return workflow.Runtime{Server: a.r.opts.Server.Name(), AgentID: rt.AgentID, ConversationID: rt.ConversationID}
+}

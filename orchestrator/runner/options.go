@@ -1,0 +1,77 @@
+package runner
+
+import (
+	"cmp"
+	"context"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"github.com/seed-e05a5b32/orchestrator/appclient"
+	"github.com/seed-e05a5b32/orchestrator/roles"
+)
+
+// Server says where the App Server is. *appserver.Server is one.
+type Server interface {
+	// Name is the server's name in records. It must be the same for as long as
+	// the server keeps its agents and conversations, whatever its address.
+	Name() string
+	// URL is the current address. It may wait for a server that is being started.
+	URL(ctx context.Context) (string, error)
+}
+
+// startTimer is what a Server may also be: it knows since when its process runs.
+type startTimer interface{ Started() time.Time }
+
+// FixedServer is a server that somebody else runs, at an address that does not change.
+func FixedServer(url string) Server { return fixedServer(url) }
+
+type fixedServer string
+
+// Name is the address.
+func (s fixedServer) Name() string { return string(s) }
+
+// URL is the address.
+func (s fixedServer) URL(context.Context) (string, error) { return string(s), nil }
+
+// Options configure a Runner. Server is required.
+type Options struct {
+	Server Server
+	// Token gives the bearer token; nil sends none.
+	Token appclient.TokenSource
+	// Transport is found out by itself when empty.
+	Transport appclient.Transport
+	// Roles are where the roles of agents are looked up.
+	Roles *roles.Library
+	// Local says that the server shares our file system: a workspace that is no
+	// directory is then refused before anything is sent. The server itself would
+	// silently use another directory.
+	Local bool
+	// Version is this program's version, for the server's log.
+	Version string
+	Log     zerolog.Logger
+	// ConnectTimeout bounds connecting, tries again included; 60 s when zero. A
+	// turn that gets no connection in this time ends as connection_lost.
+	ConnectTimeout time.Duration
+	// RequestTimeout bounds one request to the server; 30 s when zero.
+	RequestTimeout time.Duration
+	// AbortGrace is how long an aborted turn may take to end; 10 s when zero.
+	// After it the conversation is given up.
+	AbortGrace time.Duration
+}
+
+// What an agent's zero timeouts mean.
+const (
+	// DefaultTurnTimeout bounds a turn.
+	DefaultTurnTimeout = 30 * time.Minute
+	// DefaultStallTimeout bounds silence within a turn. It has to be longer than the
+	// longest command that prints nothing: the server is silent while one runs.
+	DefaultStallTimeout = 10 * time.Minute
+)
+
+func (o Options) withDefaults() Options {
+	o.ConnectTimeout = cmp.Or(o.ConnectTimeout, time.Minute)
+	o.RequestTimeout = cmp.Or(o.RequestTimeout, 30*time.Second)
+	o.AbortGrace = cmp.Or(o.AbortGrace, 10*time.Second)
+	return o
+}

@@ -1,0 +1,126 @@
+package runner
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/seed-e05a5b32/orchestrator/appclient"
+	"github.com/seed-e05a5b32/orchestrator/workflow"
+)
+
+// startTries is how often a runtime is started. Nothing was sent to the model
+// yet, so that a connection which turns out to be dead, or an agent which was
+// deleted, costs no more than another try.
+const startTries = 3
+
+// start starts the runtime of the turn.
+func (a *attempt) start(ctx context.Context) (*appclient.Session, error) {
+	if server := a.req.Conversation.Server; server != "" && server != a.r.opts.Server.Name() {
+		return nil, failf("the conversation of this task lives on the App Server %s, and this is %s: go on with that one", server, a.r.opts.Server.Name())
+	}
+	var session *appclient.Session
+	var err error
+	for range startTries {
+		var again bool
+		if session, again, err = a.startOnce(ctx); err == nil || !again {
+			break
+		}
+		a.log.Debug().Err(err).Msg("start the runtime again")
+	}
+	if failed := (*failure)(nil); err != nil && !errors.As(err, &failed) {
+		err = fail(err)
+	}
+	return session, err
+}
+
+// startOnce starts the runtime. again says that another try may work.
+func (a *attempt) startOnce(ctx context.Context) (session *appclient.Session, again bool, err error) {
+	client, err := a.r.conn.get(ctx)
+	if err != nil {
+		return nil, false, err
+	}
+	start := appclient.RuntimeStart{
+		AgentID: a.req.Agent.AgentID, ConversationID: a.req.Conversation.ConversationID,
+		CWD: a.cwd, Mode: a.mode(), Tools: a.tools(), Approve: a.approve,
+	}
+	if start.ConversationID == "" {
+		start.CreateConversation = &appclient.ConversationSpec{
+			Summary: a.req.Team.Name + " " + a.req.Task, Tags: []string{tagOurs, tagTask + a.req.Task},
+		}
+	}
+	if start.AgentID != "" {
+		session, err = client.StartRuntime(ctx, start)
+		if errors.Is(err, appclient.ErrNotFound) {
+			return nil, false, a.notFound(start, err)
+		}
+		return session, errors.Is(err, appclient.ErrConnectionLost), err
+	}
+	return a.startOwn(ctx, client, start)
+}
+
+// startOwn starts the runtime of an agent that we make ourselves where there is none.
+func (a *attempt) startOwn(ctx context.Context, client *appclient.Client, start appclient.RuntimeStart) (*appclient.Session, bool, error) {
+	d, err := a.r.define(a.req.Team, a.req.Agent)
+	if err != nil {
+		return nil, false, err
+	}
+	entry := a.r.agents.entry(d.identity)
+	id, session, err := a.ensure(ctx, client, entry, d, start)
+	if err != nil || session != nil {
+		return session, errors.Is(err, appclient.ErrConnectionLost) || errors.Is(err, appclient.ErrNotFound), err
+	}
+	if start.AgentID = id; start.ConversationID != "" && a.req.Conversation.AgentID != "" {
+		start.AgentID = a.req.Conversation.AgentID // a conversation belongs to the agent that it was begun with
+	}
+	session, err = client.StartRuntime(ctx, start)
+	if !errors.Is(err, appclient.ErrNotFound) {
+		return session, errors.Is(err, appclient.ErrConnectionLost), err
+	}
+	// Somebody deleted the agent or the conversation.
+	if err := entry.forget(ctx, start.AgentID); err != nil {
+		return nil, false, err
+	}
+	if start.ConversationID != "" {
+		return nil, false, a.notFound(start, err)
+	}
+	return nil, true, err
+}
+
+// ensure returns the id of the agent, or the session of one that had to be made.
+func (a *attempt) ensure(ctx context.Context, client *appclient.Client, entry *agentEntry, d definition, start appclient.RuntimeStart) (string, *appclient.Session, error) {
+	if err := entry.acquire(ctx); err != nil {
+		return "", nil, err
+	}
+	defer entry.release()
+	id, err := entry.ensure(ctx, client, d)
+	if err != nil || id != "" {
+		return id, nil, err
+	}
+	if start.ConversationID != "" {
+		return a.req.Conversation.AgentID, nil, nil // somebody changed its tags, or it is gone: starting the runtime shows it
+	}
+	start.CreateAgent = d.creation()
+	session, err := client.StartRuntime(ctx, start)
+	if err != nil {
+		return "", nil, fmt.Errorf("make agent %s/%s: %w", d.team, d.agent, err)
+	}
+	entry.id, entry.revision = session.Runtime().AgentID, d.revision()
+	a.log.Info().Str("agent_id", entry.id).Str("name", d.team+"/"+d.agent).Msg("made an agent on the App Server")
+	return entry.id, session, nil
+}
+
+// notFound is the failure of a turn whose agent or conversation is not there.
+// A conversation that is gone took the agent's memory of the task with it, so
+// that going on in a new one is left to the rules of the team.
+func (a *attempt) notFound(start appclient.RuntimeStart, err error) error {
+	if start.ConversationID != "" {
+		return &failure{
+			reason: workflow.ReasonError, lost: true,
+			err: fmt.Errorf("conversation %s of agent %q is no longer on the App Server %s, and what was said in it is gone: %w",
+				start.ConversationID, a.req.Agent.Name, a.r.opts.Server.Name(), err),
+		}
+	}
+	return failf("agent_id %q of agent %q does not exist on the App Server %s: mend it in the team file, or leave it out to have an agent made: %w",
+		start.AgentID, a.req.Agent.Name, a.r.opts.Server.Name(), err)
+}
