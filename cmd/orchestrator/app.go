@@ -1,0 +1,80 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/rs/zerolog"
+
+	"github.com/seed-e05a5b32/orchestrator/orchestrator"
+	"github.com/seed-e05a5b32/orchestrator/orchestrator/store"
+	"github.com/seed-e05a5b32/orchestrator/workflow"
+)
+
+// app is what all commands share: the streams and the flags of the root.
+type app struct {
+	stdin  io.Reader
+	stdout io.Writer
+	stderr io.Writer
+
+	logLevel  string
+	logFormat string
+	debugLog  string
+
+	log     zerolog.Logger
+	started bool // a command has begun: flags and arguments were accepted
+	closers []func() error
+}
+
+// close gives back what the flags of the root opened.
+func (a *app) close() {
+	for _, c := range a.closers {
+		if err := c(); err != nil {
+			fmt.Fprintln(a.stderr, "close the debug log:", err)
+		}
+	}
+}
+
+// closing closes something at the end of a command. Its failure is told even
+// when the command has told its own end already.
+func (a *app) closing(err *error, closer func() error) {
+	failure := closer()
+	if failure == nil {
+		return
+	}
+	fmt.Fprintln(a.stderr, explain(failure))
+	if *err == nil {
+		*err = quietExit(exitEnvironment)
+	}
+}
+
+// exit prints an error for people and returns the exit status.
+func (a *app) exit(ctx context.Context, err error) int {
+	if err == nil {
+		return exitOK
+	}
+	status := a.status(ctx, err)
+	if se, ok := errors.AsType[*statusError](err); ok && se.cause == nil {
+		return status
+	}
+	fmt.Fprintln(a.stderr, explain(err))
+	return status
+}
+
+func (a *app) status(ctx context.Context, err error) int {
+	if se, ok := errors.AsType[*statusError](err); ok {
+		return se.status
+	}
+	if _, ok := errors.AsType[workflow.Problems](err); ok || !a.started {
+		return exitUsage
+	}
+	switch {
+	case errors.Is(context.Cause(ctx), errInterrupted):
+		return exitInterrupted
+	case errors.Is(err, store.ErrAmbiguous), errors.Is(err, store.ErrNotFound), errors.Is(err, orchestrator.ErrAppServer):
+		return exitUsage
+	}
+	return exitEnvironment
+}

@@ -1,0 +1,197 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/seed-e05a5b32/orchestrator/orchestrator"
+	"github.com/seed-e05a5b32/orchestrator/orchestrator/engine"
+	"github.com/seed-e05a5b32/orchestrator/orchestrator/store"
+	"github.com/seed-e05a5b32/orchestrator/workflow"
+)
+
+// drive runs one task of an orchestrator and reports about it.
+type drive struct {
+	app     *app
+	o       *orchestrator.Orchestrator
+	flags   runFlags
+	task    string
+	remarks []string
+
+	reporter reporter
+	state    workflow.TaskState
+	seq      int64 // of the last event that was reported
+}
+
+func (a *app) newDrive(o *orchestrator.Orchestrator, f runFlags, task string) *drive {
+	d := &drive{app: a, o: o, flags: f, task: task}
+	colours := paletteFor(a.stdout)
+	switch {
+	case f.json:
+		d.reporter = &jsonReporter{out: a.stdout, events: a.stderr, state: func() workflow.TaskState { return d.state }}
+	case isTerminal(a.stdout):
+		d.reporter = &liveReporter{out: a.stdout, palette: colours, lines: timeline{verbose: f.verbose}}
+	default:
+		d.reporter = &plainReporter{out: a.stdout, palette: colours, lines: timeline{verbose: f.verbose}}
+	}
+	return d
+}
+
+// run drives the task until it ends or ctx does, and returns the exit status as an error.
+func (d *drive) run(ctx context.Context) error {
+	told, err := readStory(ctx, d.o.Store(), d.task)
+	if err != nil {
+		return err
+	}
+	d.state, d.seq = told.state.Status, told.state.Version
+	updates := d.o.Engine().Subscribe(d.task)
+	defer updates.Close()
+	d.reporter.begin(told.team, told.records)
+	for _, remark := range d.remarks {
+		d.reporter.note(remark)
+	}
+	base := gitBase(ctx, told.state.Workspace, told.state.Created)
+	state, err := d.follow(ctx, updates)
+	after := context.WithoutCancel(ctx)
+	changes := ""
+	if state.Status.Terminal() {
+		changes = gitChanges(after, told.state.Workspace, base)
+	}
+	return d.conclude(ctx, state, err, changes)
+}
+
+// follow runs the engine, reports every update until nothing more can come,
+// and returns the state that the task is left in.
+func (d *drive) follow(ctx context.Context, updates *engine.Subscription) (workflow.State, error) {
+	runCtx, stop := context.WithCancel(ctx)
+	defer stop()
+	waitCtx, stopWaiting := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopWaiting()
+	ran, ended := make(chan error, 1), make(chan error, 1)
+	go func() { ran <- d.o.Run(runCtx, d.task) }()
+	go func() {
+		_, err := d.o.Engine().Wait(waitCtx, d.task)
+		ended <- err
+	}()
+	var runErr, waitErr error
+	for interrupted := ctx.Done(); ended != nil && ran != nil; {
+		select {
+		case u, ok := <-updates.Updates():
+			if ok {
+				d.report(u)
+				break
+			}
+			// Too slow a reader misses what is in the store anyhow.
+			updates = d.o.Engine().Subscribe(d.task)
+			defer updates.Close()
+			if err := d.catchUp(ctx); err != nil {
+				stop()
+			}
+		case waitErr = <-ended:
+			ended = nil
+		case runErr = <-ran:
+			ran = nil
+		case <-interrupted:
+			interrupted = nil
+			d.reporter.note("stopping; the running turn is aborted (Ctrl-C again to stop at once)")
+		}
+	}
+	stop()
+	stopWaiting()
+	if ran != nil {
+		runErr = <-ran
+	}
+	if ended != nil {
+		waitErr = <-ended
+	}
+	after := context.WithoutCancel(ctx)
+	err := errors.Join(waitError(waitErr), runErr, d.catchUp(after))
+	state, readErr := d.o.Store().Task(after, d.task)
+	return state, errors.Join(err, readErr)
+}
+
+// waitError leaves out that the engine has stopped: why it did is what counts.
+func waitError(err error) error {
+	if errors.Is(err, engine.ErrStopped) || errors.Is(err, context.Canceled) {
+		return nil
+	}
+	return err
+}
+
+func (d *drive) report(u engine.Update) {
+	switch {
+	case u.Record != nil:
+		d.record(store.Record{Task: u.Task, Seq: u.Record.Seq, Event: u.Record.Event, Effects: u.Record.Effects})
+	case u.Progress != nil:
+		d.reporter.progress(u.Progress.Turn, u.Progress.Node, u.Progress.Progress)
+	}
+}
+
+func (d *drive) record(rec store.Record) {
+	if rec.Seq <= d.seq {
+		return
+	}
+	d.seq = rec.Seq
+	d.reporter.record(rec)
+}
+
+// catchUp reports what was committed and did not come as an update.
+func (d *drive) catchUp(ctx context.Context) error {
+	records, err := d.o.Store().Events(ctx, d.task, d.seq)
+	if err != nil {
+		return err
+	}
+	for _, rec := range records {
+		d.record(rec)
+	}
+	return nil
+}
+
+// conclude tells the end and turns it into an exit status.
+func (d *drive) conclude(ctx context.Context, state workflow.State, err error, changes string) error {
+	if state.Status != "" {
+		d.state = state.Status
+	}
+	switch {
+	case state.Status == workflow.TaskSucceeded && err == nil:
+		d.reporter.end(changes)
+		return nil
+	case state.Status.Terminal() && err == nil:
+		d.reporter.end(changes)
+		return quietExit(exitTaskFailed)
+	case errors.Is(context.Cause(ctx), errInterrupted) && err == nil:
+		d.reporter.note(fmt.Sprintf("interrupted; task %s is kept. Go on with:\n  %s", d.task, d.resumeCommand()))
+		d.reporter.end("")
+		return quietExit(exitInterrupted)
+	case err == nil:
+		err = errors.New("the engine stopped before the task ended")
+	}
+	d.reporter.note(fmt.Sprintf("task %s is kept. Go on with:\n  %s", d.task, d.resumeCommand()))
+	d.reporter.end("")
+	return err
+}
+
+// resumeCommand is what to type to go on.
+func (d *drive) resumeCommand() string {
+	parts := []string{"orchestrator run --resume", d.task}
+	for _, flag := range []struct{ name, value string }{
+		{"--app-server", d.flags.server.server}, {"--app-server-token-file", d.flags.server.tokenFile},
+		{"--letta", d.flags.server.letta}, {"--letta-home", d.flags.server.lettaHome},
+		{"--data-dir", d.flags.dataDir}, {"--roles", d.flags.roles},
+	} {
+		if flag.value != "" {
+			parts = append(parts, flag.name, shellWord(flag.value))
+		}
+	}
+	return strings.Join(parts, " ")
+}
+
+// shellWord quotes a word for a POSIX shell where it needs it.
+func shellWord(s string) string {
+	if s != "" && strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_./:@%+=,") == "" {
+		return s
+	}
+	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+}

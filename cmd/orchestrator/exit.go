@@ -1,0 +1,49 @@
+package main
+
+// Exit statuses. They are part of the interface: see exitStatusHelp.
+const (
+	exitOK          = 0   // the task succeeded, or the command did its work
+	exitTaskFailed  = 1   // the task ended failed or cancelled
+	exitUsage       = 2   // bad flags, bad team file, bad input
+	exitEnvironment = 3   // App Server, data directory or storage
+	exitInterrupted = 130 // the user interrupted; the task can be resumed
+)
+
+const exitStatusHelp = `Exit statuses of every command:
+
+    0  the task succeeded, or the command did its work
+    1  the task ended as failed or cancelled; for "appserver turn": the turn
+       ended with another stop reason than end_turn
+    2  bad usage: flags, a team file or an input that is wrong
+    3  the environment: App Server not reachable, data directory in use,
+       storage trouble
+  130  interrupted by the user; a task that was running can be resumed with
+       "orchestrator run --resume TASK"
+`
+
+// statusError ends the command with an exit status. With a nil cause nothing
+// more is printed: the command has said it all.
+type statusError struct {
+	status int
+	cause  error
+}
+
+func (e *statusError) Error() string {
+	if e.cause == nil {
+		return "exit"
+	}
+	return e.cause.Error()
+}
+
+func (e *statusError) Unwrap() error { return e.cause }
+
+// usage marks an error as one of the user's input.
+func usage(err error) error {
+	if err == nil {
+		return nil
+	}
+	return &statusError{status: exitUsage, cause: err}
+}
+
+// quietExit ends with a status and prints nothing.
+func quietExit(status int) error { return &statusError{status: status} }

@@ -1,0 +1,97 @@
+package main
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+)
+
+// formatElapsed writes a duration as people read it: 0.4s, 12s, 2m10s, 1h04m.
+func formatElapsed(d time.Duration) string {
+	switch {
+	case d < 0:
+		return "0s"
+	case d < 10*time.Second:
+		tenths := d.Round(100 * time.Millisecond)
+		if tenths%time.Second == 0 {
+			return strconv.Itoa(int(tenths/time.Second)) + "s"
+		}
+		return strconv.FormatFloat(tenths.Seconds(), 'f', 1, 64) + "s"
+	}
+	d = d.Round(time.Second)
+	switch {
+	case d < time.Minute:
+		return fmt.Sprintf("%ds", int(d.Seconds()))
+	case d < time.Hour:
+		return fmt.Sprintf("%dm%02ds", int(d.Minutes()), int(d.Seconds())%60)
+	case d < 24*time.Hour:
+		return fmt.Sprintf("%dh%02dm", int(d.Hours()), int(d.Minutes())%60)
+	}
+	return fmt.Sprintf("%dd%02dh", int(d.Hours())/24, int(d.Hours())%24)
+}
+
+// formatCount writes a number of tokens: 950, 3.1k, 31k, 1.2M.
+func formatCount(n int64) string {
+	switch {
+	case n < 1000:
+		return strconv.FormatInt(n, 10)
+	case n < 999_950: // what is above rounds up to a million
+		return scaled(float64(n)/1e3, "k")
+	}
+	return scaled(float64(n)/1e6, "M")
+}
+
+func scaled(v float64, unit string) string {
+	s := strconv.FormatFloat(v, 'f', 1, 64)
+	return strings.TrimSuffix(s, ".0") + unit
+}
+
+// plural writes "1 turn", "3 turns".
+func plural(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return strconv.Itoa(n) + " " + noun + "s"
+}
+
+// formatTime writes an exact time; local time where the reader is.
+func formatTime(t time.Time, loc *time.Location) string {
+	if t.IsZero() {
+		return "-"
+	}
+	return t.In(loc).Format("2006-01-02 15:04:05.000 -07:00")
+}
+
+// shortRevision is enough of a team's hash to tell revisions apart.
+func shortRevision(rev string) string { return rev[:min(len(rev), 8)] }
+
+// oneLine puts text on one line of at most width characters.
+func oneLine(text string, width int) string {
+	text = strings.Join(strings.Fields(text), " ")
+	if utf8.RuneCountInString(text) <= width {
+		return text
+	}
+	runes := []rune(text)
+	return string(runes[:max(width-1, 0)]) + "…"
+}
+
+// excerpt keeps the first lines of a text; left says how many lines were cut.
+func excerpt(text string, lines int) (kept []string, left int) {
+	all := strings.Split(strings.TrimRight(text, "\n"), "\n")
+	if lines <= 0 || len(all) <= lines {
+		return all, 0
+	}
+	return all[:lines], len(all) - lines
+}
+
+// pad fills s with spaces up to width characters.
+func pad(s string, width int) string {
+	return s + strings.Repeat(" ", max(width-utf8.RuneCountInString(s), 0))
+}
+
+// padLeft fills s with leading spaces up to width characters.
+func padLeft(s string, width int) string {
+	return strings.Repeat(" ", max(width-utf8.RuneCountInString(s), 0)) + s
+}

@@ -1,0 +1,138 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/seed-e05a5b32/orchestrator/orchestrator/store"
+	"github.com/seed-e05a5b32/orchestrator/workflow"
+)
+
+func newList(a *app) *cobra.Command {
+	var dataDir, team string
+	var states []string
+	var limit int
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "list",
+		Short: "List the tasks, the newest first",
+		Example: `  orchestrator list
+  orchestrator list --state failed --team plan-code-review --json`,
+		Args: noArguments,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			filter := store.Filter{Team: team, Limit: limit}
+			for _, name := range states {
+				state, err := taskState(name)
+				if err != nil {
+					return usage(err)
+				}
+				filter.Status = append(filter.Status, state)
+			}
+			s, err := openReader(cmd.Context(), dataDir)
+			if err != nil {
+				return err
+			}
+			tasks, err := s.List(cmd.Context(), filter)
+			if err := closing(s, err); err != nil {
+				return err
+			}
+			if asJSON {
+				for _, t := range tasks {
+					writeJSONLine(a.stdout, listEntry(t))
+				}
+				return nil
+			}
+			writeTable(a.stdout, taskRows(tasks, time.Now()))
+			return nil
+		},
+	}
+	flags := cmd.Flags()
+	dataDirFlag(flags, &dataDir)
+	flags.StringSliceVar(&states, "state", nil, "only tasks in this state (queued, running, waiting, paused, succeeded, failed, cancelled); may be repeated")
+	flags.StringVar(&team, "team", "", "only tasks of this team")
+	flags.IntVar(&limit, "limit", 100, "at most so many")
+	flags.BoolVar(&asJSON, "json", false, "one JSON object per line")
+	return cmd
+}
+
+func taskState(name string) (workflow.TaskState, error) {
+	all := []workflow.TaskState{
+		workflow.TaskQueued, workflow.TaskRunning, workflow.TaskWaiting, workflow.TaskPaused,
+		workflow.TaskSucceeded, workflow.TaskFailed, workflow.TaskCancelled,
+	}
+	if state := workflow.TaskState(name); slices.Contains(all, state) {
+		return state, nil
+	}
+	names := make([]string, len(all))
+	for i, s := range all {
+		names[i] = string(s)
+	}
+	return "", fmt.Errorf("--state %q is none of %s", name, strings.Join(names, ", "))
+}
+
+type listJSON struct {
+	Task    string             `json:"task"`
+	Team    string             `json:"team"`
+	State   workflow.TaskState `json:"state"`
+	Turns   int                `json:"turns"`
+	Tokens  int64              `json:"tokens"`
+	Created time.Time          `json:"created"`
+	Updated time.Time          `json:"updated"`
+	// Explanation is empty while the task has not ended.
+	Explanation string `json:"explanation,omitempty"`
+}
+
+func listEntry(t workflow.State) listJSON {
+	entry := listJSON{t.Task, t.Team, t.Status, t.Attempts, t.Usage.TotalTokens, t.Created, t.Updated, ""}
+	if t.Result != nil {
+		entry.Explanation = t.Result.Explanation
+	}
+	return entry
+}
+
+func taskRows(tasks []workflow.State, now time.Time) [][]string {
+	rows := [][]string{{"TASK", "TEAM", "STATE", "TURNS", "TOKENS", "AGE", "NOW"}}
+	for _, t := range tasks {
+		rows = append(rows, []string{
+			t.Task, t.Team, string(t.Status), fmt.Sprint(t.Attempts), formatCount(t.Usage.TotalTokens),
+			formatElapsed(now.Sub(t.Created)), oneLine(currently(t), 60),
+		})
+	}
+	return rows
+}
+
+// currently says in a few words what a task does, or why it ended.
+func currently(t workflow.State) string {
+	switch {
+	case t.Result != nil:
+		return t.Result.Explanation
+	case len(t.Turns) > 0:
+		return t.Turns[0].Node + " " + string(t.Turns[0].State)
+	}
+	return ""
+}
+
+// writeTable aligns columns with two spaces between them.
+func writeTable(w io.Writer, rows [][]string) {
+	var widths []int
+	for _, row := range rows {
+		for i, cell := range row {
+			if i == len(widths) {
+				widths = append(widths, 0)
+			}
+			widths[i] = max(widths[i], len([]rune(cell)))
+		}
+	}
+	for _, row := range rows {
+		var b strings.Builder
+		for i, cell := range row {
+			b.WriteString(pad(cell, widths[i]+2))
+		}
+		fmt.Fprintln(w, strings.TrimRight(b.String(), " "))
+	}
+}

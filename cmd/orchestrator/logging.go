@@ -1,0 +1,40 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/rs/zerolog"
+)
+
+// setUpLog makes the logger that the flags of the root ask for: people's part
+// on the standard error, and everything, unknown frames included, in the debug log.
+func (a *app) setUpLog() error {
+	level, err := zerolog.ParseLevel(a.logLevel)
+	if err != nil || a.logLevel == "" {
+		return usage(fmt.Errorf("--log-level %q is none of trace, debug, info, warn, error, disabled", a.logLevel))
+	}
+	var people io.Writer
+	switch a.logFormat {
+	case "json":
+		people = a.stderr
+	case "console":
+		people = zerolog.ConsoleWriter{Out: a.stderr, NoColor: !paletteFor(a.stderr).on, TimeFormat: "15:04:05"}
+	default:
+		return usage(fmt.Errorf("--log-format %q is none of console, json", a.logFormat))
+	}
+	var writer zerolog.LevelWriter = &zerolog.FilteredLevelWriter{Writer: zerolog.LevelWriterAdapter{Writer: people}, Level: level}
+	least := level
+	if a.debugLog != "" {
+		f, err := os.OpenFile(a.debugLog, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+		if err != nil {
+			return usage(fmt.Errorf("open the debug log: %w", err))
+		}
+		a.closers = append(a.closers, f.Close)
+		writer = zerolog.MultiLevelWriter(writer, f)
+		least = zerolog.TraceLevel
+	}
+	a.log = zerolog.New(writer).Level(least).With().Timestamp().Logger()
+	return nil
+}

@@ -1,0 +1,20 @@
+// Command orchestrator runs teams of agents on the Letta App Server.
+package main
+
+import (
+	"io"
+	"os"
+)
+
+func main() { os.Exit(Main(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }
+
+// Main runs the command line and returns the exit status.
+func Main(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	ctx, stop := withInterrupt(stdout, stderr)
+	defer stop()
+	a := &app{stdin: stdin, stdout: stdout, stderr: stderr}
+	defer a.close()
+	root := newRoot(a)
+	root.SetArgs(args)
+	return a.exit(ctx, root.ExecuteContext(ctx))
+}

@@ -1,0 +1,66 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"path/filepath"
+
+	"github.com/spf13/pflag"
+
+	"github.com/seed-e05a5b32/orchestrator/orchestrator"
+	"github.com/seed-e05a5b32/orchestrator/orchestrator/store"
+	"github.com/seed-e05a5b32/orchestrator/workflow"
+)
+
+func dataDirFlag(flags *pflag.FlagSet, dir *string) {
+	flags.StringVar(dir, "data-dir", "", "where tasks are kept (default $"+orchestrator.DataDirVariable+", else ~/.local/state/orchestrator)")
+}
+
+func chooseDataDir(dir string) (string, error) {
+	if dir != "" {
+		return filepath.Abs(dir)
+	}
+	return orchestrator.DefaultDataDir()
+}
+
+// openReader opens the data directory for reading, also while a run writes it.
+func openReader(ctx context.Context, dir string) (*store.Store, error) {
+	dir, err := chooseDataDir(dir)
+	if err != nil {
+		return nil, err
+	}
+	return store.OpenReader(ctx, dir)
+}
+
+// closing closes the store and keeps the first error.
+func closing(s *store.Store, err error) error { return errors.Join(err, s.Close()) }
+
+// taskStory is everything that is stored about one task.
+type taskStory struct {
+	state   workflow.State
+	records []store.Record
+	team    *workflow.Team
+	file    string
+}
+
+// readStory reads a task by its ID, or by the beginning or end of it.
+func readStory(ctx context.Context, s *store.Store, id string) (taskStory, error) {
+	state, err := s.Task(ctx, id)
+	if err != nil {
+		return taskStory{}, err
+	}
+	records, err := s.Events(ctx, state.Task, 0)
+	if err != nil {
+		return taskStory{}, err
+	}
+	revision, err := s.Revision(ctx, state.Revision)
+	if err != nil {
+		return taskStory{}, err
+	}
+	// Roles were checked when the task was submitted.
+	team, err := workflow.Parse(revision.File, revision.Source, workflow.ParseOptions{})
+	if err != nil {
+		return taskStory{}, err
+	}
+	return taskStory{state: state, records: records, team: team, file: revision.File}, nil
+}

@@ -1,0 +1,30 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/seed-e05a5b32/orchestrator/workflow"
+)
+
+// remedy says what a person can do about a failed task.
+func remedy(s *story) string {
+	again := "run the team again; the workspace is as the agents left it"
+	switch s.Result.Reason {
+	case workflow.ReasonConnectionLost:
+		return "check that the App Server runs (orchestrator appserver info --url URL), then " + again
+	case workflow.ReasonLLMAPIError, workflow.ReasonInvalidLLMResponse:
+		return "check the model provider of the App Server and its credentials, then " + again
+	case workflow.ReasonInsufficientCredits:
+		return "add credit at the model provider, then " + again
+	case workflow.ReasonBudgetExceeded:
+		return fmt.Sprintf("read why it took so many turns (orchestrator show %s), raise limits.turns, then %s", s.Task, again)
+	case workflow.ReasonTurnTimeout, workflow.ReasonStalled:
+		return fmt.Sprintf("raise turn_timeout or stall_timeout of %q if the work needs it, then %s", s.Result.Node, again)
+	case workflow.ReasonNoOutcome:
+		return fmt.Sprintf("tell %q in its instructions when to report which outcome, then %s", s.Result.Node, again)
+	case workflow.ReasonUncertain:
+		return "look into the workspace whether the interrupted turn did its work, then " + again
+	default:
+		return fmt.Sprintf("read the last turn (orchestrator show %s --full), then %s", s.Task, again)
+	}
+}

@@ -1,0 +1,50 @@
+package main
+
+import (
+	"github.com/spf13/cobra"
+)
+
+const rootLong = `Runs teams of agents on the Letta App Server: a team file says who works and
+what follows what; the orchestrator asks one agent after the other, keeps every
+step in a journal, and can tell afterwards why each handoff happened.
+
+` + exitStatusHelp + `
+Environment:
+
+  ORCHESTRATOR_DATA_DIR     where tasks are kept (default: $XDG_STATE_HOME/orchestrator,
+                            else ~/.local/state/orchestrator)
+  ORCHESTRATOR_APP_SERVER   the App Server to use (default: managed)
+  NO_COLOR                  no colour when set`
+
+func newRoot(a *app) *cobra.Command {
+	root := &cobra.Command{
+		Use:   "orchestrator",
+		Short: "Run teams of agents on the Letta App Server",
+		Long:  rootLong,
+		Example: `  orchestrator validate examples/teams/plan-code-review.yaml
+  orchestrator run examples/teams/plan-code-review.yaml --input goal="Add a --json flag"
+  orchestrator list`,
+		Args:          noArguments,
+		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		PersistentPreRunE: func(*cobra.Command, []string) error {
+			a.started = true
+			return a.setUpLog()
+		},
+	}
+	root.SetIn(a.stdin)
+	root.SetOut(a.stdout)
+	root.SetErr(a.stderr)
+	root.SetFlagErrorFunc(flagError)
+	root.CompletionOptions.HiddenDefaultCmd = true
+	flags := root.PersistentFlags()
+	flags.StringVar(&a.logLevel, "log-level", "warn", "least level of the log on the standard error: trace, debug, info, warn, error, disabled")
+	flags.StringVar(&a.logFormat, "log-format", "console", "form of that log: console or json")
+	flags.StringVar(&a.debugLog, "debug-log", "", "append the whole log, every level, to this file")
+	root.AddCommand(
+		newRun(a), newShow(a), newList(a), newValidate(a), newRoles(a), newVersion(a), newAppServer(a),
+		&cobra.Command{Use: "exit-status", Short: "What the exit statuses mean", Long: exitStatusHelp},
+	)
+	return root
+}

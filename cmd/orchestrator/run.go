@@ -1,0 +1,164 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/seed-e05a5b32/orchestrator/orchestrator"
+	"github.com/seed-e05a5b32/orchestrator/workflow"
+)
+
+// runFlags are the flags of `run`.
+type runFlags struct {
+	inputs     []string
+	inputsFile string
+	server     serverFlags
+	dataDir    string
+	roles      string
+	workspace  string
+	key        string
+	json       bool
+	resume     string
+	verbose    bool
+	maxTurns   int
+}
+
+func newRun(a *app) *cobra.Command {
+	var f runFlags
+	cmd := &cobra.Command{
+		Use:   "run TEAM.yaml [--input name=value ...]",
+		Short: "Run a team on a task and show how it goes on",
+		Long: `Submits one task and drives it to its end. Progress is redrawn on a terminal
+and printed line by line on a pipe.
+
+With --json the standard output gets one line at the end:
+  {"task":…,"state":…,"turns":…,"handoffs":[{"from","reason","rule","to"}],"tokens":…,"explanation":…}
+and the standard error one JSON object for every committed event.
+
+Ctrl-C stops: the running turn is aborted and the task can be resumed from its
+last committed step. A second Ctrl-C ends the program at once.`,
+		Example: `  orchestrator run examples/teams/plan-code-review.yaml --input goal="Add a --json flag"
+  orchestrator run team.yaml --inputs-file inputs.json --app-server ws://127.0.0.1:4500 --json
+  orchestrator run --resume 01JDQ7`,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if f.resume != "" {
+				return f.checkResume(cmd.Flags(), args)
+			}
+			return oneArgument("a team file, or --resume TASK")(cmd, args)
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if f.resume != "" {
+				return a.resume(cmd.Context(), f)
+			}
+			return a.run(cmd.Context(), args[0], f)
+		},
+	}
+	f.register(cmd.Flags())
+	return cmd
+}
+
+func (f *runFlags) register(flags *pflag.FlagSet) {
+	flags.StringArrayVar(&f.inputs, "input", nil, "an input of the task as name=value; may be repeated")
+	flags.StringVar(&f.inputsFile, "inputs-file", "", "read inputs from a JSON or YAML file; - is the standard input")
+	f.server.register(flags)
+	dataDirFlag(flags, &f.dataDir)
+	rolesFlag(flags, &f.roles)
+	flags.StringVar(&f.workspace, "workspace", "", "the directory in which the agents work, instead of the one that the team names")
+	flags.StringVar(&f.key, "key", "", "idempotency key: the same key never starts a second task")
+	flags.BoolVar(&f.json, "json", false, "print the result as one JSON line")
+	flags.StringVar(&f.resume, "resume", "", "go on with this task instead of starting one")
+	flags.BoolVarP(&f.verbose, "verbose", "v", false, "also show what goes in and out of each turn, and each tool call")
+	flags.IntVar(&f.maxTurns, "max-turns", 0, "how many turns run at the same time (default 16)")
+}
+
+func rolesFlag(flags *pflag.FlagSet, dir *string) {
+	flags.StringVar(dir, "roles", "", "a folder of roles that replace or add to those of the library")
+}
+
+// checkResume refuses what only makes sense for a new task.
+func (f *runFlags) checkResume(flags *pflag.FlagSet, args []string) error {
+	if len(args) > 0 {
+		return fmt.Errorf("--resume goes on with the team that the task was started with: leave %s out", args[0])
+	}
+	for _, name := range []string{"input", "inputs-file", "workspace", "key"} {
+		if flags.Changed(name) {
+			return fmt.Errorf("--resume goes on with the task as it is: leave --%s out", name)
+		}
+	}
+	return nil
+}
+
+// serverFlags choose the App Server of a run.
+type serverFlags struct {
+	server    string
+	tokenFile string
+	transport string
+	letta     string
+	lettaHome string
+}
+
+func (f *serverFlags) register(flags *pflag.FlagSet) {
+	flags.StringVar(&f.server, "app-server", "", "managed (start the installed one), a URL, or scripted:FILE (default $"+orchestrator.AppServerVariable+", else managed)")
+	flags.StringVar(&f.tokenFile, "app-server-token-file", "", "file with the bearer token of the App Server")
+	flags.StringVar(&f.transport, "app-server-transport", "auto", "auto, single or split")
+	flags.StringVar(&f.letta, "letta", "", "the letta program that managed starts (default: letta in PATH)")
+	flags.StringVar(&f.lettaHome, "letta-home", "", "HOME of the managed App Server (default: yours)")
+}
+
+// options are those of the library for these flags.
+func (f *runFlags) options(a *app) (orchestrator.Options, error) {
+	dir, err := chooseDataDir(f.dataDir)
+	if err != nil {
+		return orchestrator.Options{}, err
+	}
+	transport, err := parseTransport(f.server.transport)
+	if err != nil {
+		return orchestrator.Options{}, usage(fmt.Errorf("--app-server-transport %w", err))
+	}
+	server := f.server.server
+	if server == "" {
+		server = os.Getenv(orchestrator.AppServerVariable)
+	}
+	return orchestrator.Options{
+		DataDir: dir, AppServer: server, TokenFile: f.server.tokenFile, Transport: transport,
+		LettaCommand: f.server.letta, LettaHome: f.server.lettaHome, RolesDir: f.roles, MaxTurns: f.maxTurns, Version: buildVersion(), Log: a.log,
+	}, nil
+}
+
+// prepare checks everything that a person may have got wrong before anything is started.
+func (a *app) prepare(file string, f runFlags) (*workflow.Team, map[string]any, string, error) {
+	team, err := orchestrator.LoadTeam(file, f.roles)
+	if err != nil {
+		return nil, nil, "", usage(err)
+	}
+	for _, w := range team.Warnings {
+		fmt.Fprintln(a.stderr, "warning:", w.String())
+	}
+	given, err := readInputs(f.inputsFile, a.stdin, f.inputs)
+	if err != nil {
+		return nil, nil, "", usage(err)
+	}
+	input, err := team.BindInput(given)
+	if err != nil {
+		return nil, nil, "", usage(err)
+	}
+	workspace := f.workspace
+	if workspace != "" {
+		if workspace, err = orchestrator.ResolveWorkspace(workspace); err != nil {
+			return nil, nil, "", usage(err)
+		}
+	}
+	return team, input, workspace, nil
+}
+
+// usageIfWorkspace marks the errors of a submission that are the user's to mend.
+func usageIfWorkspace(err error) error {
+	if errors.Is(err, orchestrator.ErrWorkspace) {
+		return usage(err)
+	}
+	return err
+}

@@ -1,0 +1,117 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/seed-e05a5b32/orchestrator/orchestrator"
+	"github.com/seed-e05a5b32/orchestrator/workflow"
+)
+
+// run submits a task and drives it.
+func (a *app) run(ctx context.Context, file string, f runFlags) (err error) {
+	team, input, workspace, err := a.prepare(file, f)
+	if err != nil {
+		return err
+	}
+	options, err := f.options(a)
+	if err != nil {
+		return err
+	}
+	o, err := orchestrator.New(ctx, options)
+	if err != nil {
+		return err
+	}
+	defer a.closing(&err, func() error { return o.Close(context.WithoutCancel(ctx)) })
+	if _, err := o.CheckAppServer(ctx); err != nil {
+		return err
+	}
+	state, created, err := o.Submit(ctx, orchestrator.Submission{Team: team, Input: input, Workspace: workspace, Key: f.key})
+	if err != nil {
+		return usageIfWorkspace(err)
+	}
+	d := a.newDrive(o, f, state.Task)
+	if !created {
+		d.remarks = append(d.remarks, fmt.Sprintf("the key %q belongs to a task that was submitted before", f.key))
+	}
+	return d.run(ctx)
+}
+
+// resume goes on with a task from its last committed step.
+func (a *app) resume(ctx context.Context, f runFlags) (err error) {
+	found, err := a.resumable(ctx, f)
+	if err != nil {
+		return err
+	}
+	options, err := f.options(a)
+	if err != nil {
+		return err
+	}
+	if options.AppServer == "" {
+		options.AppServer = lastServer(found.state)
+	}
+	o, err := orchestrator.New(ctx, options)
+	if err != nil {
+		return err
+	}
+	defer a.closing(&err, func() error { return o.Close(context.WithoutCancel(ctx)) })
+	if _, err := o.CheckAppServer(ctx); err != nil {
+		return err
+	}
+	d := a.newDrive(o, f, found.state.Task)
+	d.remarks = resumeRemarks(found.state)
+	return d.run(ctx)
+}
+
+// resumable reads the task without the lock, so that a task that has ended is
+// refused before an App Server is started for it.
+func (a *app) resumable(ctx context.Context, f runFlags) (taskStory, error) {
+	s, err := openReader(ctx, f.dataDir)
+	if err != nil {
+		return taskStory{}, err
+	}
+	found, err := readStory(ctx, s, f.resume)
+	if err := closing(s, err); err != nil {
+		return taskStory{}, err
+	}
+	if found.state.Status.Terminal() {
+		return taskStory{}, usage(fmt.Errorf("task %s has ended as %s: there is nothing to resume\n  the story: orchestrator show %s",
+			found.state.Task, found.state.Status, found.state.Task))
+	}
+	return found, nil
+}
+
+// lastServer is the App Server that the task was on.
+func lastServer(s workflow.State) string {
+	for _, t := range s.Turns {
+		if t.Runtime.Server != "" {
+			return t.Runtime.Server
+		}
+	}
+	for _, rt := range s.Conversations {
+		if rt.Server != "" {
+			return rt.Server
+		}
+	}
+	return ""
+}
+
+// resumeRemarks say in which state the task was left.
+func resumeRemarks(s workflow.State) []string {
+	var out []string
+	for _, t := range s.Turns {
+		who := fmt.Sprintf("turn %d (%s, attempt %d)", t.ID, t.Node, t.Attempt)
+		switch t.State {
+		case workflow.TurnSent:
+			out = append(out, "resuming: "+who+" may have been sent; asking the App Server what became of it")
+		case workflow.TurnRunning, workflow.TurnAwaitingApproval:
+			out = append(out, "resuming: "+who+" was running; asking the App Server what became of it")
+		default:
+			out = append(out, "resuming: "+who+" has not been sent yet")
+		}
+	}
+	if len(out) == 0 {
+		out = append(out, "resuming: no turn was under way")
+	}
+	return out
+}
