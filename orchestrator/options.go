@@ -9,6 +9,9 @@ import (
 // AppServerVariable names the environment variable that chooses the App Server.
 const AppServerVariable = "ORCHESTRATOR_APP_SERVER"
 
+// ModelVariable names the environment variable that chooses the model of agents that name none.
+const ModelVariable = "ORCHESTRATOR_MODEL"
+
 // The kinds of Options.AppServer besides a URL.
 const (
 	// AppServerManaged starts the installed App Server and stops it at the end.
@@ -35,6 +38,9 @@ type Options struct {
 	LettaCommand string
 	// LettaHome is the HOME of the managed App Server; default is that of the user.
 	LettaHome string
+	// Model is the handle of the model of agents that name none; default is the
+	// one that the App Server offers. Where it offers several, somebody has to choose.
+	Model string
 	// RolesDir holds roles that replace those of the library or are added to them; empty is none.
 	RolesDir string
 	// MaxTurns is how many turns run at once; default 16.

@@ -58,7 +58,7 @@ func New(ctx context.Context, options Options) (_ *Orchestrator, err error) {
 		return nil, err
 	}
 	o.runner = runner.New(runner.Options{
-		Server: o.server.Server, Token: o.server.token, Transport: options.Transport, Roles: library,
+		Server: o.server.Server, Token: o.server.token, Transport: options.Transport, Roles: library, Model: options.Model,
 		Local: o.server.local, Version: options.Version, Log: options.Log,
 	})
 	o.engine = engine.New(engine.Options{

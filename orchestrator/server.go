@@ -55,8 +55,12 @@ func openServer(ctx context.Context, o Options) (*server, error) {
 	return remoteServer(o)
 }
 
+// managedServer keeps its files in the data directory, which is locked: no
+// other orchestrator uses them.
 func managedServer(ctx context.Context, o Options) (*server, error) {
-	s, err := appserver.Start(ctx, appserver.Options{Name: AppServerManaged, Command: o.LettaCommand, Home: o.LettaHome, Log: o.Log})
+	s, err := appserver.Start(ctx, appserver.Options{
+		Name: AppServerManaged, Command: o.LettaCommand, Home: o.LettaHome, Dir: filepath.Join(o.DataDir, "appserver"), Log: o.Log,
+	})
 	if err != nil {
 		return nil, fmt.Errorf("start the App Server: %w", err)
 	}

@@ -99,6 +99,7 @@ type serverFlags struct {
 	transport string
 	letta     string
 	lettaHome string
+	model     string
 }
 
 func (f *serverFlags) register(flags *pflag.FlagSet) {
@@ -107,6 +108,7 @@ func (f *serverFlags) register(flags *pflag.FlagSet) {
 	flags.StringVar(&f.transport, "app-server-transport", "auto", "auto, single or split")
 	flags.StringVar(&f.letta, "letta", "", "the letta program that managed starts (default: letta in PATH)")
 	flags.StringVar(&f.lettaHome, "letta-home", "", "HOME of the managed App Server (default: yours)")
+	flags.StringVar(&f.model, "model", "", "model of agents that name none, as provider/model (default $"+orchestrator.ModelVariable+", else the one that the App Server offers)")
 }
 
 // options are those of the library for these flags.
@@ -123,8 +125,12 @@ func (f *runFlags) options(a *app) (orchestrator.Options, error) {
 	if server == "" {
 		server = os.Getenv(orchestrator.AppServerVariable)
 	}
+	model := f.server.model
+	if model == "" {
+		model = os.Getenv(orchestrator.ModelVariable)
+	}
 	return orchestrator.Options{
-		DataDir: dir, AppServer: server, TokenFile: f.server.tokenFile, Transport: transport,
+		Model: model, DataDir: dir, AppServer: server, TokenFile: f.server.tokenFile, Transport: transport,
 		LettaCommand: f.server.letta, LettaHome: f.server.lettaHome, RolesDir: f.roles, MaxTurns: f.maxTurns, Version: buildVersion(), Log: a.log,
 	}, nil
 }

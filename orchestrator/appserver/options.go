@@ -29,6 +29,11 @@ type Options struct {
 	// Home replaces HOME for the server, so that it has its own agents and
 	// settings; the user's when empty. It is made when it does not exist.
 	Home string
+	// Dir is a directory of the server's own: its token, and the empty directory
+	// that it runs in. Where it is given, a server that a killed orchestrator left
+	// running there is ended before another one starts; nobody else may use it.
+	// A temporary directory when empty. It is removed at the end.
+	Dir string
 	// Backend is where agents are stored; "local" when empty.
 	Backend string
 	// ProviderTimeout bounds a model request that stays silent; 120 s when zero.

@@ -7,7 +7,9 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"os"
 	"os/exec"
+	"strconv"
 	"time"
 )
 
@@ -35,6 +37,9 @@ func (s *Server) start(ctx context.Context) (*process, error) {
 	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("start the App Server: %w", err)
 	}
+	if err := os.WriteFile(s.pidFile(), []byte(strconv.Itoa(cmd.Process.Pid)), 0o600); err != nil {
+		return nil, errors.Join(fmt.Errorf("write the App Server's pid: %w", err), kill(cmd), ignoreExit(cmd.Wait()))
+	}
 	s.wg.Go(func() {
 		defer close(p.exited)
 		p.err = exitError(cmd.Wait())
@@ -53,6 +58,9 @@ func (s *Server) start(ctx context.Context) (*process, error) {
 	}
 	return p, nil
 }
+
+// ignoreExit drops what Wait says of a process that was killed on purpose.
+func ignoreExit(error) error { return nil }
 
 // errExited says that the server exited although nobody asked it to.
 var errExited = errors.New("it exited")

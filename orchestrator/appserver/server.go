@@ -76,17 +76,8 @@ func (s *Server) prepare(ctx context.Context) (err error) {
 		return err
 	}
 	s.env = s.opts.environment(os.Environ())
-	// The server works in an empty directory: it is where tools run whose own directory does not exist.
-	if s.private, err = os.MkdirTemp("", "orchestrator-appserver-"); err != nil {
-		return fmt.Errorf("make the App Server's directory: %w", err)
-	}
-	s.cwd = filepath.Join(s.private, "cwd")
-	if err := os.Mkdir(s.cwd, 0o700); err != nil {
-		return fmt.Errorf("make the App Server's directory: %w", err)
-	}
-	s.tokenFile = filepath.Join(s.private, "token")
-	if err := os.WriteFile(s.tokenFile, []byte(s.token), 0o600); err != nil {
-		return fmt.Errorf("write the App Server's token: %w", err)
+	if err := s.makeDir(ctx); err != nil {
+		return err
 	}
 	text, err := command(ctx, s.file, s.cwd, s.env, "--version")
 	if err != nil {
@@ -105,6 +96,35 @@ func (s *Server) prepare(ctx context.Context) (err error) {
 	}
 	return nil
 }
+
+// makeDir makes the server's own directory, and ends what an earlier one left there.
+func (s *Server) makeDir(ctx context.Context) (err error) {
+	if s.opts.Dir == "" {
+		s.private, err = os.MkdirTemp("", "orchestrator-appserver-")
+	} else {
+		s.private, err = filepath.Abs(s.opts.Dir)
+	}
+	if err != nil {
+		return fmt.Errorf("make the App Server's directory: %w", err)
+	}
+	// The server works in an empty directory: it is where tools run whose own directory does not exist.
+	s.cwd, s.tokenFile = filepath.Join(s.private, "cwd"), filepath.Join(s.private, "token")
+	if err := endLeftover(ctx, s.pidFile(), s.tokenFile); err != nil {
+		return err
+	}
+	if err := s.removeDir(); err != nil {
+		return err
+	}
+	if err := os.MkdirAll(s.cwd, 0o700); err != nil {
+		return fmt.Errorf("make the App Server's directory: %w", err)
+	}
+	if err := os.WriteFile(s.tokenFile, []byte(s.token), 0o600); err != nil {
+		return fmt.Errorf("write the App Server's token: %w", err)
+	}
+	return nil
+}
+
+func (s *Server) pidFile() string { return filepath.Join(s.private, "pid") }
 
 func (s *Server) removeDir() error {
 	if s.private == "" {

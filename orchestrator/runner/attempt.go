@@ -105,6 +105,13 @@ func (a *attempt) turn(ctx context.Context, session *appclient.Session) (workflo
 	switch {
 	case recorded != nil:
 		return workflow.TurnFinished{}, recorded
+	case errors.Is(err, appclient.ErrInputDiscarded) && ctx.Err() == nil:
+		// The conversation is still held by a turn that does not end, such as an
+		// aborted one whose model is silent. Our input was taken out of its queue.
+		return workflow.TurnFinished{}, &engine.NotConsumedError{
+			Detail:           "the conversation was held by an earlier turn that does not end; the input waited in its queue and was taken back",
+			ConversationLost: true,
+		}
 	case ctx.Err() != nil && (result == nil || !result.OK()):
 		return workflow.TurnFinished{}, context.Cause(ctx)
 	}

@@ -43,6 +43,9 @@ type Options struct {
 	Transport appclient.Transport
 	// Roles are where the roles of agents are looked up.
 	Roles *roles.Library
+	// Model is the handle of the model of agents that name none. Empty means the
+	// one model that the server offers; where it offers several, none is chosen.
+	Model string
 	// Local says that the server shares our file system: a workspace that is no
 	// directory is then refused before anything is sent. The server itself would
 	// silently use another directory.

@@ -17,6 +17,8 @@ type Runner struct {
 	opts   Options
 	conn   *connection
 	agents agentTable
+
+	defaultModel defaultModel
 }
 
 var _ engine.TurnRunner = (*Runner)(nil)

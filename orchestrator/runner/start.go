@@ -65,6 +65,11 @@ func (a *attempt) startOwn(ctx context.Context, client *appclient.Client, start 
 	if err != nil {
 		return nil, false, err
 	}
+	if d.model == "" {
+		if d.model, err = a.r.model(ctx, client, d.agent); err != nil {
+			return nil, errors.Is(err, appclient.ErrConnectionLost), err
+		}
+	}
 	entry := a.r.agents.entry(d.identity)
 	id, session, err := a.ensure(ctx, client, entry, d, start)
 	if err != nil || session != nil {
