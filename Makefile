@@ -47,7 +47,7 @@ bench: ## run the benchmarks
 	$(GO) test -run '^$$' -bench . -benchmem ./...
 
 generate: ## regenerate what is generated: docs and golden files
-	$(GO) test ./workflow -update
+	$(GO) test ./workflow ./workflow/graph -update
 
 clean: ## remove what the other targets made
 	rm -rf bin .cache

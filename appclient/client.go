@@ -39,8 +39,9 @@ type Client struct {
 	mu       sync.Mutex
 	pending  map[string]*pendingRequest
 	runtimes map[Runtime]*runtimeState
-	// retired holds the runtimes of closed sessions that served tools.
-	retired map[Runtime]bool
+	// retired holds the runtimes of closed sessions that served tools, the oldest first in retiredOrder.
+	retired      map[Runtime]bool
+	retiredOrder []Runtime
 
 	subMu       sync.Mutex
 	subscribers []*Subscription

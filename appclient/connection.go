@@ -81,6 +81,33 @@ func (c *Client) ping(s *socket) {
 	}
 }
 
+// catchUp returns when every frame that the server had sent before the call has been taken in. With one socket that
+// is so already. With two, the answer on the control socket may overtake the state on the stream socket, which a
+// ping follows: the pong comes after what was sent before it, and the reader takes in one thing after the other.
+func (c *Client) catchUp(ctx context.Context) error {
+	if c.transport != TransportSplit {
+		return nil
+	}
+	c.mu.Lock()
+	stream := c.sockets[len(c.sockets)-1]
+	c.mu.Unlock()
+	ctx, cancel := context.WithTimeoutCause(ctx, c.cfg.RequestTimeout, fmt.Errorf("%w (waited %v)", ErrRequestTimeout, c.cfg.RequestTimeout))
+	defer cancel()
+	if err := stream.conn.Ping(ctx); err != nil {
+		if ctx.Err() != nil {
+			return fmt.Errorf("read the stream channel up to now: %w", context.Cause(ctx))
+		}
+		// The reader meets the same end and knows the close code.
+		select {
+		case <-c.ctx.Done():
+			return c.Err()
+		case <-ctx.Done():
+			return fmt.Errorf("read the stream channel up to now: %w", err)
+		}
+	}
+	return nil
+}
+
 // outgoing is one frame on its way to the writer.
 type outgoing struct {
 	data []byte

@@ -28,9 +28,11 @@ var (
 	ErrConversationBusy = errors.New("conversation is busy with another turn")
 	// ErrInputRejected: the server answered accepted:false, or called the input a protocol violation.
 	ErrInputRejected = errors.New("the App Server rejected the input")
-	// ErrInputDiscarded: the queued input was removed before it ran.
-	ErrInputDiscarded = errors.New("the App Server discarded the queued input before it ran")
-	// ErrNoSignOfLife: the input was acknowledged and nothing followed within Turn.StartTimeout.
+	// ErrInputDiscarded: the queued input was removed before it ran, by this client or by the server. It was
+	// certainly not consumed and may be sent again.
+	ErrInputDiscarded = errors.New("the queued input was discarded before it ran")
+	// ErrNoSignOfLife: the input was acknowledged and nothing followed within Turn.StartTimeout. Whether it was
+	// consumed cannot be told; see Client.ListMessages.
 	ErrNoSignOfLife = errors.New("the App Server acknowledged the input but the turn showed no sign of life")
 	// ErrStalled: nothing was heard of the turn for Turn.StallTimeout.
 	ErrStalled = errors.New("turn stalled")

@@ -2,6 +2,7 @@ package appclient
 
 import (
 	"encoding/json"
+	"maps"
 	"slices"
 	"strings"
 )
@@ -24,8 +25,12 @@ type fold struct {
 	active bool
 	// aborted is set when this client aborted the turn.
 	aborted bool
+	// idle is set while the last loop status of the turn is idle.
+	idle bool
 	// interrupted is set by the server's own note of a cancellation.
 	interrupted bool
+	// stale holds the runs of the turn before when it may still send what it had left; nil otherwise.
+	stale map[string]bool
 	// consumed is the last client_message_ids_by_run_id.
 	consumed map[string][]string
 	// over is set by the end of the turn. While unsettled, an error text that follows the end still belongs to it.
@@ -122,11 +127,16 @@ func (f *fold) loop(status *LoopStatus) {
 	if f.waiting() || f.over {
 		return
 	}
-	if !status.Idle() {
+	if f.idle = status.Idle(); !f.idle {
 		f.alive, f.active = true, true
 		return
 	}
-	if !f.acked && (f.active || f.interrupted) {
+	f.legacyIdle()
+}
+
+// legacyIdle ends a turn without turn_finished when the loop is idle after it was not, or after a cancellation.
+func (f *fold) legacyIdle() {
+	if !f.acked && f.idle && (f.active || f.interrupted) {
 		f.over = true
 		f.legacyEnd()
 	}
@@ -152,7 +162,8 @@ func (f *fold) legacyEnd() {
 			f.result.StopReason = StopError
 		}
 	case f.interrupted || f.aborted:
-		f.result.StopReason = StopCancelled
+		// The note of the cancellation may follow, and must not be taken for the next turn's.
+		f.result.StopReason, f.unsettled = StopCancelled, !f.interrupted
 	case f.lastStop == StopEndTurn:
 		f.result.StopReason = StopEndTurn
 	case f.lastStop == "" || f.lastStop == StopRequiresApproval:
@@ -209,6 +220,9 @@ func (f *fold) delta(d *Delta) {
 		}
 		return
 	}
+	if f.leftover(d) {
+		return
+	}
 	f.alive = true
 	switch d.MessageType {
 	case DeltaAssistant:
@@ -230,8 +244,39 @@ func (f *fold) delta(d *Delta) {
 	case DeltaLoopError:
 		f.loopError(d)
 	case DeltaStatus:
-		f.interrupted = f.interrupted || d.Text == "Interrupted"
+		if d.Text == "Interrupted" {
+			f.interrupted = true
+			if f.aborted { // otherwise the loop status follows
+				f.legacyIdle()
+			}
+		}
 	}
+}
+
+// leftover says whether a delta was left by the cancelled turn before, on servers that do not say when such a turn is over.
+func (f *fold) leftover(d *Delta) bool {
+	if f.acknowledges || f.acked {
+		return false
+	}
+	note := d.MessageType == DeltaStatus && d.Text == "Interrupted"
+	return f.stale[d.RunID] || (!f.active && !f.aborted && (note || f.stale != nil && d.RunID == ""))
+}
+
+// stillRunning returns the runs of a cancelled turn on a server that does not say when such a turn is really over.
+func (f *fold) stillRunning() map[string]bool {
+	if f.acknowledges || f.acked || f.result.StopReason != StopCancelled {
+		return nil
+	}
+	runs := maps.Clone(f.stale) // turns may be cancelled one after the other
+	if runs == nil {
+		runs = make(map[string]bool)
+	}
+	for _, run := range f.runs {
+		if run.id != "" {
+			runs[run.id] = true
+		}
+	}
+	return runs
 }
 
 // isProtocolError recognises the only sign of an input that is structurally invalid.

@@ -93,9 +93,15 @@ func (f *fold) announce(call ToolCallRequest, runID string) {
 		use.Name = call.Name
 	}
 	// Arguments that are complete are not added to: some servers announce a call twice.
-	if use.Arguments == "" || !json.Valid([]byte(use.Arguments)) {
+	if !complete(use.Arguments) {
 		use.Arguments += call.Arguments
 	}
+}
+
+// complete says whether arguments need no further piece. Only what ends like an object is worth reading: there may
+// be thousands of pieces.
+func complete(arguments string) bool {
+	return strings.HasSuffix(strings.TrimRight(arguments, " \t\r\n"), "}") && json.Valid([]byte(arguments))
 }
 
 // use finds the open call of this id, or opens one: models may use an id again.

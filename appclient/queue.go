@@ -21,6 +21,9 @@ func newQueue[T any](limit int64) *queue[T] {
 	return &queue[T]{limit: limit, wake: make(chan struct{}, 1)}
 }
 
+// itemOverhead is what an item takes besides its payload, about: a flood of tiny frames counts as well.
+const itemOverhead = 256
+
 // push adds an item. An item that would exceed the limit ends the queue with
 // ErrSlowConsumer; what is queued can still be taken.
 func (q *queue[T]) push(item T, size int64) {
@@ -29,6 +32,7 @@ func (q *queue[T]) push(item T, size int64) {
 	if q.err != nil {
 		return
 	}
+	size += itemOverhead
 	// One item is always taken in, however large.
 	if len(q.items) > 0 && q.bytes+size > q.limit {
 		q.err = ErrSlowConsumer

@@ -142,23 +142,38 @@ func (s *Session) claim(t *RunningTurn, run func()) error {
 	return nil
 }
 
-// yield gives the conversation back. blocked says that the turn may still run on the server.
-func (s *Session) yield(blocked bool) {
-	c, rt := s.client, s.rt
+// giveBack ends the turn's hold on the conversation. What the reader has handed over since the turn's end belongs to
+// other turns: it goes where it would have gone without this one.
+func (l *turnLoop) giveBack() {
+	c, rt := l.client, l.session.rt
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	rt.mu.Lock()
 	defer rt.mu.Unlock()
-	rt.turn, rt.blocked = nil, blocked
+	rt.turn = nil
+	rt.blocked = errors.Is(l.err, ErrAbortTimeout) && l.fold.acked
+	rt.stale = l.fold.stillRunning()
+	for _, request := range l.late {
+		rt.answerIdle(c, request)
+	}
+	left, _ := l.mailbox.takeAll()
+	for _, in := range left {
+		if in.frame.Type == TypeTurnFinished {
+			rt.blocked = false
+		}
+		if in.approval == nil {
+			continue
+		}
+		if _, taken := l.asked[in.approval.RequestID]; !taken {
+			rt.answerIdle(c, *in.approval)
+		}
+	}
 	c.dropIfUnused(rt)
 }
 
 func (t Turn) withDefaults() Turn {
 	if t.ClientMessageID == "" {
 		t.ClientMessageID = "cm-" + rand.Text()
-	}
-	if t.StartTimeout == 0 {
-		t.StartTimeout = 30 * time.Second
 	}
 	if t.AbortGrace == 0 {
 		t.AbortGrace = 10 * time.Second

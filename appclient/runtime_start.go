@@ -231,7 +231,8 @@ func (s *Session) verify(ctx context.Context, start RuntimeStart) error {
 			return nil
 		}
 	}
-	// With two sockets the replay may have come before the answer, when the runtime was not known yet.
+	// With two sockets the replay may have come before the answer, when the runtime was not known yet, and a status
+	// from before the start after it. After a sync the last status is from after the start.
 	seen := s.rt.deviceCount()
 	if err := s.Sync(ctx); err != nil {
 		return fmt.Errorf("verify cwd and mode: %w", err)

@@ -3,6 +3,7 @@ package appclient
 import (
 	"context"
 	"encoding/json"
+	"slices"
 	"sync"
 	"sync/atomic"
 )
@@ -22,6 +23,9 @@ type runtimeState struct {
 	turn     *RunningTurn
 	// blocked is set while an aborted turn has not ended.
 	blocked bool
+	// stale holds the runs of the last turn when it was cancelled on a server that does not say when such a turn is
+	// really over; nil otherwise.
+	stale map[string]bool
 	// idle holds the approval requests of turns that are not ours, by request id, while they are open.
 	idle    map[string]bool
 	calls   map[string]*openCall
@@ -40,7 +44,10 @@ func (c *Client) acquire(runtime Runtime, raw json.RawMessage, start RuntimeStar
 		}
 		c.runtimes[runtime] = rt
 	}
-	delete(c.retired, runtime)
+	if c.retired[runtime] {
+		delete(c.retired, runtime)
+		c.retiredOrder = slices.DeleteFunc(c.retiredOrder, func(other Runtime) bool { return other == runtime })
+	}
 	rt.mu.Lock()
 	defer rt.mu.Unlock()
 	c.mu.Unlock()
@@ -68,8 +75,24 @@ func (c *Client) dropIfUnused(rt *runtimeState) {
 	if rt.sessions <= 0 && rt.turn == nil && c.runtimes[rt.runtime] == rt {
 		delete(c.runtimes, rt.runtime)
 		if len(rt.tools) > 0 {
-			c.retired[rt.runtime] = true
+			c.retire(rt.runtime)
 		}
+	}
+}
+
+// maxRetired is how many closed sessions with tools are remembered. A call of one that is forgotten ends after the
+// server's own timeout.
+const maxRetired = 4096
+
+// retire remembers that the tools of a runtime are served no more. It needs c.mu.
+func (c *Client) retire(runtime Runtime) {
+	if !c.retired[runtime] {
+		c.retired[runtime] = true
+		c.retiredOrder = append(c.retiredOrder, runtime)
+	}
+	if len(c.retiredOrder) > maxRetired {
+		delete(c.retired, c.retiredOrder[0])
+		c.retiredOrder = slices.Delete(c.retiredOrder, 0, 1)
 	}
 }
 
@@ -80,6 +103,12 @@ func (rt *runtimeState) setDevice(status *DeviceStatus) {
 	rt.devices++
 	close(rt.changed)
 	rt.changed = make(chan struct{})
+}
+
+func (rt *runtimeState) staleRuns() map[string]bool {
+	rt.mu.Lock()
+	defer rt.mu.Unlock()
+	return rt.stale
 }
 
 func (rt *runtimeState) deviceCount() int64 {
@@ -121,9 +150,6 @@ func (rt *runtimeState) forward(c *Client, in incoming) {
 		rt.turn.mailbox.push(in, int64(len(in.frame.Raw)))
 		return
 	}
-	if rt.approve == nil {
-		return
-	}
 	switch {
 	case in.approval != nil:
 		rt.answerIdle(c, *in.approval)
@@ -144,7 +170,7 @@ func (rt *runtimeState) forward(c *Client, in incoming) {
 
 // answerIdle asks RuntimeStart.Approve about a call of a turn that is not ours. It needs rt.mu.
 func (rt *runtimeState) answerIdle(c *Client, request ApprovalRequest) {
-	if rt.idle[request.RequestID] {
+	if rt.approve == nil || rt.idle[request.RequestID] {
 		return
 	}
 	rt.idle[request.RequestID] = true

@@ -29,6 +29,8 @@ type fake struct {
 	split   bool
 	// refuse may answer a request instead of the server.
 	refuse func(w http.ResponseWriter, r *http.Request) bool
+	// ping is called for every ping, before its pong.
+	ping func(*wire)
 	// handle plays one connection.
 	handle func(*wire)
 }
@@ -70,17 +72,24 @@ func (f *fake) start(t *testing.T) string {
 			w.WriteHeader(http.StatusUpgradeRequired)
 			return
 		}
-		conn, err := websocket.Accept(w, r, nil)
+		side := &wire{t: t, channel: channel, request: r}
+		conn, err := websocket.Accept(w, r, &websocket.AcceptOptions{OnPingReceived: func(context.Context, []byte) bool {
+			if f.ping != nil {
+				f.ping(side)
+			}
+			return true
+		}})
 		if err != nil {
 			t.Errorf("accept: %v", err)
 			return
 		}
+		side.conn = conn
 		conn.SetReadLimit(64 << 20)
 		handlers.Go(func() {
 			stop := context.AfterFunc(ctx, func() { _ = conn.CloseNow() })
 			defer stop()
 			defer conn.CloseNow()
-			f.handle(&wire{t: t, conn: conn, channel: channel, request: r})
+			f.handle(side)
 		})
 	}))
 	t.Cleanup(func() { cancel(); handlers.Wait(); server.Close() })

@@ -56,10 +56,12 @@ func (s *Session) LoopStatus() LoopStatus {
 // Sync asks the server to send the state of the runtime again and returns when
 // it has come. It shows state, not deltas that were missed.
 func (s *Session) Sync(ctx context.Context) error {
-	_, err := s.client.command(ctx, "sync", map[string]any{
+	if _, err := s.client.command(ctx, "sync", map[string]any{
 		"runtime": s.rt.raw, "recover_approvals": false, "force_device_status": true,
-	})
-	return err
+	}); err != nil {
+		return err
+	}
+	return s.client.catchUp(ctx)
 }
 
 // Abort asks the server to cancel what runs on the runtime. It reports whether

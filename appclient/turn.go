@@ -32,7 +32,9 @@ type Turn struct {
 	// OnEvent is called for every event of the turn in order, from the turn's own goroutine.
 	OnEvent func(Event)
 
-	// StartTimeout is how long after the acknowledgement the first sign of life may take; 30 s when zero.
+	// StartTimeout is how long after the acknowledgement the first sign of life may take; when zero, 15 s for an input
+	// that the server has queued and 30 s for others. A queued input is then taken out of the queue: the error is
+	// ErrInputDiscarded when that succeeded, and ErrNoSignOfLife when the input may have been consumed.
 	StartTimeout time.Duration
 	// StallTimeout aborts the turn when no frame of its runtime came for so long; never when zero.
 	// It does not run while Approve or a tool handler of this client is at work.

@@ -2,6 +2,7 @@ package appclient
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 )
@@ -19,11 +20,8 @@ func (l *turnLoop) beginAbort(cause error) {
 	l.cancelApprovals()
 	l.emit(Event{Kind: EventAborting})
 	if l.fold.acked && l.fold.waiting() {
-		if l.fold.queueItem != "" {
-			l.removeQueued(l.fold.queueItem)
-			return
-		}
-		l.abortWhileQueued = true
+		l.withdraw() // an abort would hit the turn that runs now
+		return
 	}
 	l.sendAbort()
 }
@@ -48,28 +46,91 @@ func (l *turnLoop) sendAbort() {
 	})
 }
 
-// removeQueued takes the input out of the server's queue, and aborts when it has just left it.
-func (l *turnLoop) removeQueued(item string) {
-	mailbox, session := l.mailbox, l.session
-	l.client.wg.Go(func() {
-		ctx, cancel := context.WithTimeout(l.client.ctx, l.turn.AbortGrace)
+// abortAnswer is what became of an abort.
+type abortAnswer struct {
+	kind   abortKind
+	active bool // something was cancelled
+	err    error
+}
+
+// abortKind says what was asked of the server.
+type abortKind int
+
+const (
+	abortTurn    abortKind = iota // abort_message
+	abortRemoval                  // remove_queue_item
+	abortSync                     // sync, to learn the id of the queued input
+)
+
+// withdraw takes the input out of the server's queue. Its item id is asked for when it is not known.
+func (l *turnLoop) withdraw() {
+	l.abortWhenTaken = true
+	if l.followQueue(); l.removing {
+		return
+	}
+	session := l.session
+	l.askServer(abortSync, session.Sync)
+}
+
+// followQueue goes on with the withdrawal of a queued input when something is known about it.
+func (l *turnLoop) followQueue() {
+	switch {
+	case !l.abortWhenTaken:
+	case !l.fold.waiting():
+		l.abortWhenTaken = false
+		l.sendAbort()
+	case l.fold.queueItem != "" && !l.removing:
+		l.removing = true
+		session, item := l.session, l.fold.queueItem
+		l.askServer(abortRemoval, func(ctx context.Context) error {
+			_, err := session.client.command(ctx, "remove_queue_item", map[string]any{"runtime": session.rt.raw, "item_id": item})
+			return err
+		})
+	}
+}
+
+// askServer has something asked on a goroutine of its own. The answer comes as an abortAnswer, after the frames before it.
+func (l *turnLoop) askServer(kind abortKind, ask func(context.Context) error) {
+	mailbox, c := l.mailbox, l.client
+	c.wg.Go(func() {
+		ctx, cancel := context.WithTimeout(c.ctx, l.turn.AbortGrace)
 		defer cancel()
-		_, err := l.client.command(ctx, "remove_queue_item", map[string]any{"runtime": session.rt.raw, "item_id": item})
-		mailbox.push(incoming{abort: &abortAnswer{removal: true, err: err}}, 0)
+		err := ask(ctx)
+		mailbox.push(incoming{abort: &abortAnswer{kind: kind, err: err}}, 0)
 	})
 }
 
 // abortAnswered takes in what became of the abort. The turn itself ends by its own end.
 func (l *turnLoop) abortAnswered(answer abortAnswer) {
-	switch {
-	case answer.removal && answer.err == nil:
-		l.ended = true // it never ran
-	case answer.removal:
-		l.abortWhileQueued = l.fold.waiting()
-		l.sendAbort()
-	case answer.err == nil && !answer.active && !l.fold.alive && !l.fold.waiting():
-		l.ended = true // nothing runs, and nothing has: the acknowledgement was an empty one
+	queued := l.fold.waiting()
+	switch answer.kind {
+	case abortTurn:
+		if answer.err == nil && !answer.active && !l.fold.alive && !queued {
+			l.ended = true // nothing runs, and nothing has: the acknowledgement was an empty one
+		}
+	case abortRemoval:
+		switch {
+		case answer.err == nil && queued:
+			l.failure = l.discardedError()
+		case queued:
+			l.sendAbort() // it has left the queue, or is stuck in it: which will show
+		}
+	case abortSync:
+		if queued && !l.removing {
+			l.sendAbort() // it is not in the queue, and has not left it
+		}
 	}
+}
+
+// discardedError says that the input was not consumed, and why it was taken back.
+func (l *turnLoop) discardedError() error {
+	switch {
+	case l.cause == nil:
+		return ErrInputDiscarded
+	case errors.Is(l.cause, ErrNoSignOfLife): // that would say that it may have been consumed
+		return fmt.Errorf("%w: it was still queued after %v", ErrInputDiscarded, l.startTimeout())
+	}
+	return fmt.Errorf("%w: %w", ErrInputDiscarded, l.cause)
 }
 
 func (l *turnLoop) abortTimeout() error {

@@ -23,7 +23,11 @@ func (l *turnLoop) approvalsIn(in incoming) {
 
 // approval has one request decided and answered on a goroutine of its own.
 func (l *turnLoop) approval(request ApprovalRequest) {
-	if _, taken := l.asked[request.RequestID]; taken || request.RequestID == "" || l.fold.over {
+	if _, taken := l.asked[request.RequestID]; taken || request.RequestID == "" {
+		return
+	}
+	if l.fold.over {
+		l.late = append(l.late, request) // of a turn that the server has begun since
 		return
 	}
 	l.asked[request.RequestID] = request.ToolCallID
@@ -63,16 +67,20 @@ func (t *RunningTurn) decideAndAnswer(ctx context.Context, approve ApproveFunc, 
 		t.mailbox.push(incoming{decided: &decided{}}, 0)
 		return
 	}
+	c := t.session.client
+	answers := c.acknowledges()
 	t.mailbox.push(incoming{decided: &decided{approval: &Approval{
-		RequestID: request.RequestID, ToolName: request.ToolName, Decision: decision,
+		RequestID: request.RequestID, ToolName: request.ToolName, Decision: decision, Accepted: !answers,
 	}}}, 0)
 	tell := func(err error) {
 		t.mailbox.push(incoming{decided: &decided{answered: request.RequestID, err: err}}, 0)
 	}
-	c := t.session.client
 	command := map[string]any{"type": "input", "runtime": t.session.rt.raw, "payload": decision.payload(request.RequestID)}
-	if !c.acknowledges() {
-		tell(c.sendCommand(c.ctx, command))
+	if !answers {
+		// The turn may be over before this returns.
+		if err := c.sendCommand(c.ctx, command); err != nil {
+			tell(err)
+		}
 		return
 	}
 	if _, err := c.request(c.ctx, command, func(frame Frame) { tell(acceptedError(frame)) }); err != nil {
@@ -94,7 +102,7 @@ func (l *turnLoop) decided(d decided, now time.Time) {
 	l.deciding--
 	l.lastFrame = now
 	if !l.fold.alive && l.fold.acked {
-		l.aliveBy = now.Add(l.turn.StartTimeout)
+		l.aliveBy = now.Add(l.startTimeout())
 	}
 	if d.approval != nil {
 		l.fold.result.Approvals = append(approvals, *d.approval)

@@ -4,7 +4,6 @@ package appclient
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"time"
@@ -29,17 +28,31 @@ type turnLoop struct {
 
 	// cause says why the turn is being aborted; nil for Abort.
 	cause error
-	// abortWhileQueued is set when the abort found the input still queued: it must be repeated if the input starts.
-	abortWhileQueued bool
-	failure          error // ends the loop
-	ended            bool  // ends the loop too
+	// abortWhenTaken is set when the abort found the input still queued: it must be sent if the input is taken up.
+	abortWhenTaken bool
+	// removing is set once the removal of the input from the queue was asked for.
+	removing bool
+	// late holds the approval requests that came after the end, and belong to another turn.
+	late    []ApprovalRequest
+	failure error // ends the loop
+	ended   bool  // ends the loop too
 }
 
-// abortAnswer is what became of an abort.
-type abortAnswer struct {
-	active  bool // something was cancelled
-	removal bool // it was a removal from the queue, not an abort
-	err     error
+// queuedTimeout is Turn.StartTimeout of a queued input when it is zero.
+const queuedTimeout = 15 * time.Second
+
+// startedTimeout is Turn.StartTimeout otherwise.
+const startedTimeout = 30 * time.Second
+
+// startTimeout is how long the first sign of life may take.
+func (l *turnLoop) startTimeout() time.Duration {
+	switch {
+	case l.turn.StartTimeout != 0:
+		return l.turn.StartTimeout
+	case l.fold.acked && l.fold.waiting():
+		return queuedTimeout
+	}
+	return startedTimeout
 }
 
 // run carries the turn through on its own goroutine.
@@ -47,6 +60,7 @@ func (t *RunningTurn) run(ctx context.Context, payload json.RawMessage) {
 	l := &turnLoop{RunningTurn: t, client: t.session.client, asked: make(map[string]string)}
 	l.fold.acknowledges = l.client.acknowledges()
 	l.fold.result.Runtime, l.fold.result.ClientMessageID = t.session.Runtime(), t.id
+	l.fold.stale = t.session.rt.staleRuns()
 	if err := l.send(ctx, payload); err != nil {
 		l.failure = err
 	} else {
@@ -81,7 +95,7 @@ func (l *turnLoop) send(ctx context.Context, payload json.RawMessage) error {
 	if l.fold.acknowledges {
 		l.ackBy = time.Now().Add(l.client.cfg.RequestTimeout)
 	} else {
-		l.aliveBy = time.Now().Add(l.turn.StartTimeout)
+		l.aliveBy = time.Now().Add(l.startTimeout())
 	}
 	return nil
 }
@@ -155,15 +169,8 @@ func (l *turnLoop) take(in incoming) {
 	if l.fold.alive && !wasAlive {
 		l.fold.result.FirstEventAt = in.frame.ReceivedAt
 		l.aliveBy = time.Time{}
-		if l.abortWhileQueued {
-			l.abortWhileQueued = false
-			l.sendAbort()
-		}
 	}
-	if l.abortWhileQueued && l.fold.queueItem != "" {
-		l.abortWhileQueued = false
-		l.removeQueued(l.fold.queueItem)
-	}
+	l.followQueue()
 	l.emitFrame(in, delta)
 	switch {
 	case l.fold.over && !wasOver:
@@ -172,7 +179,7 @@ func (l *turnLoop) take(in incoming) {
 	case l.fold.rejected != "":
 		l.failure = fmt.Errorf("%w: %s", ErrInputRejected, l.fold.rejected)
 	case l.fold.discarded:
-		l.failure = ErrInputDiscarded
+		l.failure = l.discardedError()
 	}
 	if delta != nil && delta.MessageType == DeltaToolEnd {
 		// The model may use the id of an ended call again, and with it the id of its approval.
@@ -198,8 +205,13 @@ func (l *turnLoop) acknowledged(frame Frame) {
 	_ = json.Unmarshal(frame.Raw, &answer)
 	l.fold.result.AcceptedAt = frame.ReceivedAt
 	l.fold.answer(answer.Disposition)
-	if !l.fold.alive {
-		l.aliveBy = time.Now().Add(l.turn.StartTimeout)
+	switch {
+	case l.aborting.Load():
+		if l.fold.waiting() {
+			l.withdraw()
+		}
+	case !l.fold.alive:
+		l.aliveBy = time.Now().Add(l.startTimeout())
 	}
 	if l.turn.OnAccepted != nil {
 		l.turn.OnAccepted(answer.Disposition)
@@ -259,7 +271,7 @@ func (l *turnLoop) deadline() {
 		l.failure = fmt.Errorf("input: %w (waited %v)", ErrRequestTimeout, l.client.cfg.RequestTimeout)
 	case passed(l.aliveBy):
 		l.aliveBy = time.Time{}
-		l.beginAbort(fmt.Errorf("%w (waited %v)", ErrNoSignOfLife, l.turn.StartTimeout))
+		l.beginAbort(fmt.Errorf("%w (waited %v)", ErrNoSignOfLife, l.startTimeout()))
 	case passed(l.stallBy()):
 		l.beginAbort(fmt.Errorf("%w: nothing was heard of it for %v", ErrStalled, l.turn.StallTimeout))
 	}
@@ -281,8 +293,7 @@ func (l *turnLoop) conclude() {
 		result.EndedAt = time.Now()
 	}
 	l.result = &result
-	blocked := errors.Is(l.err, ErrAbortTimeout) && l.fold.acked
-	l.session.yield(blocked)
+	l.giveBack()
 	if l.failure == nil {
 		l.emit(Event{Kind: EventFinished})
 	}
@@ -297,7 +308,7 @@ func (l *turnLoop) emit(event Event) {
 		l.turn.OnEvent(event)
 	}
 	if l.events != nil {
-		l.events.push(event, int64(len(event.Frame.Raw))+256)
+		l.events.push(event, int64(len(event.Frame.Raw)))
 	}
 }
 

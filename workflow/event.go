@@ -62,7 +62,7 @@ type (
 		ConversationLost bool `json:"conversation_lost,omitempty"`
 	}
 	// TurnReconciled says what was found out about an attempt that had been
-	// sent when the orchestrator or the App Server went away.
+	// sent when the orchestrator, the App Server or the connection went away.
 	TurnReconciled struct {
 		Turn    int     `json:"turn"`
 		Attempt int     `json:"attempt"`

@@ -166,11 +166,14 @@ func kindOf(n *yaml.Node) string {
 	}
 }
 
+// maxName bounds a name, in characters.
+const maxName = 64
+
 var nameSyntax = regexp.MustCompile(`^[a-z][a-z0-9_-]*$`)
 
 // name checks a name that the file gives to something.
 func (p *parser) name(n *yaml.Node, what string) bool {
-	if nameSyntax.MatchString(n.Value) && len(n.Value) <= 64 {
+	if nameSyntax.MatchString(n.Value) && len(n.Value) <= maxName {
 		return true
 	}
 	p.problem(n, "names are lower-case letters, digits, - and _, begin with a letter and have at most 64 characters",

@@ -43,7 +43,7 @@ func (p *parser) agent(key, value *yaml.Node) {
 		},
 		"turn_timeout":  p.durationInto(&a.TurnTimeout, of("turn_timeout"), time.Second),
 		"stall_timeout": p.durationInto(&a.StallTimeout, of("stall_timeout"), time.Second),
-	}, "conversation", "on_uncertain", "memory_blocks", "data", "max_concurrent")
+	}, laterFields(sectionAgent)...)
 	if isTerminal(a.Name) {
 		p.problem(key, "choose another name", "%q is the name of an end of the task and cannot name an agent", a.Name)
 	} else {
@@ -124,5 +124,5 @@ func (p *parser) approvals(n *yaml.Node, a *Approvals, what string) {
 		"allow":     patterns(&a.Allow, "allow"),
 		"deny":      patterns(&a.Deny, "deny"),
 		"otherwise": p.choiceInto(&a.Otherwise, "otherwise in "+what, []string{"allow", "deny"}, "ask"),
-	}, "expires", "timeout")
+	}, laterFields(sectionApprovals)...)
 }

@@ -40,14 +40,14 @@ func (p *parser) rule(n *yaml.Node, number int) {
 	of := func(field string) string { return field + " of " + what }
 	nodes := ruleNodes{rule: r, node: n}
 	keys := p.object(n, what, fields{
-		"from":    func(n *yaml.Node) { nodes.from = p.texts(n, of("from")) },
-		"on":      func(n *yaml.Node) { nodes.on = p.texts(n, of("on")) },
+		"from":    func(n *yaml.Node) { nodes.from = p.selection(n, of("from")) },
+		"on":      func(n *yaml.Node) { nodes.on = p.selection(n, of("on")) },
 		"when":    func(n *yaml.Node) { nodes.when = n },
 		"to":      func(n *yaml.Node) { nodes.to = p.target(n, of("to")) },
 		"message": func(n *yaml.Node) { nodes.message = n },
 		"max":     p.countInto(&r.Max, of("max")),
 		"retry":   func(n *yaml.Node) { r.Retry = p.retry(n, of("retry")) },
-	}, "join", "race", "limit")
+	}, laterFields(sectionRule)...)
 	r.From = values(nodes.from)
 	for _, reason := range nodes.on {
 		r.On = append(r.On, Reason(reason.Value))
@@ -76,6 +76,14 @@ func (p *parser) rule(n *yaml.Node, number int) {
 	nodes.broken = len(nodes.from) == 0 || len(nodes.on) == 0 || nodes.to == nil && r.Retry == nil
 	p.handoffs = append(p.handoffs, nodes)
 	p.team.Handoffs = append(p.team.Handoffs, r)
+}
+
+// selection reads `from:` or `on:`, which name at least one thing.
+func (p *parser) selection(n *yaml.Node, what string) []*yaml.Node {
+	if n.Kind == yaml.SequenceNode && len(n.Content) == 0 {
+		p.problem(n, `name at least one, or write "*"`, "%s is empty", what)
+	}
+	return p.texts(n, what)
 }
 
 // target reads `to:`; nil after a problem.

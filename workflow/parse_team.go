@@ -22,10 +22,10 @@ func (p *parser) decode(root *yaml.Node) {
 			p.entries(n, "inputs", "an input", p.input)
 		},
 		"limits": func(n *yaml.Node) {
-			p.object(n, "limits", fields{"turns": p.countInto(&t.Limits.Turns, "limits.turns")}, "tokens", "duration", "cost")
+			p.object(n, "limits", fields{"turns": p.countInto(&t.Limits.Turns, "limits.turns")}, laterFields(sectionLimits)...)
 		},
 		"workspace": func(n *yaml.Node) {
-			p.object(n, "workspace", fields{"directory": p.directory}, "worktree")
+			p.object(n, "workspace", fields{"directory": p.directory}, laterFields(sectionWorkspace)...)
 		},
 		"agents": func(n *yaml.Node) {
 			p.entries(n, "agents", "an agent", p.agent)
@@ -36,7 +36,7 @@ func (p *parser) decode(root *yaml.Node) {
 		"start":    func(n *yaml.Node) { p.start = n },
 		"message":  func(n *yaml.Node) { p.message = n },
 		"handoffs": p.rules,
-	}, "checks", "gates", "on_uncertain", "schedules", "schedule", "triggers", "include")
+	}, laterFields(sectionTeam)...)
 	p.laterNodes(root)
 	for _, field := range []struct{ name, fix string }{
 		{"version", "begin with:  version: 1"},
@@ -95,7 +95,7 @@ func (p *parser) input(key, value *yaml.Node) {
 	what := "input " + key.Value
 	var fallback *yaml.Node
 	keys := p.object(value, what, fields{
-		"type":        p.choiceInto(&in.Type, "the type of "+what, []string{InputString, InputInt, InputNumber, InputBool}),
+		"type":        p.choiceInto(&in.Type, "the type of "+what, inputTypes()),
 		"required":    p.boolInto(&in.Required, "required of "+what),
 		"description": p.textInto(&in.Description, "the description of "+what),
 		"default":     func(n *yaml.Node) { fallback = n },

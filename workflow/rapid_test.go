@@ -22,7 +22,8 @@ func anyTeam(rt *rapid.T, t testing.TB) *Team {
 		if rapid.Bool().Draw(rt, "has outcomes") {
 			outcomes = ", outcomes: [yes, no]"
 		}
-		fmt.Fprintf(&b, "  %s: {prompt: x%s}\n", name, outcomes)
+		timeout := rapid.SampledFrom([]string{"", ", turn_timeout: 1m", ", turn_timeout: 2h"}).Draw(rt, "timeout")
+		fmt.Fprintf(&b, "  %s: {prompt: x%s%s}\n", name, outcomes, timeout)
 	}
 	fmt.Fprintf(&b, "start: %s\nhandoffs:\n", rapid.SampledFrom(names).Draw(rt, "start"))
 	for i := range rapid.IntRange(1, 10).Draw(rt, "rules") {

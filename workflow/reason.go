@@ -27,9 +27,11 @@ const (
 const (
 	// ReasonTurnTimeout: the turn outlived the agent's turn_timeout and was aborted.
 	ReasonTurnTimeout Reason = "turn_timeout"
-	// ReasonStalled: no frame arrived for the agent's stall_timeout and the turn was aborted.
+	// ReasonStalled: no frame arrived for the agent's stall_timeout and the turn was
+	// aborted, or the App Server did not take up the input, again and again.
 	ReasonStalled Reason = "stalled"
-	// ReasonConnectionLost: the App Server could not be reached, or the connection broke during the turn.
+	// ReasonConnectionLost: the App Server could not be reached and nothing was sent, or
+	// the turn was interrupted and continued MaxRecoveries times in a row.
 	ReasonConnectionLost Reason = "connection_lost"
 	// ReasonBudgetExceeded: the next turn would pass one of the team's limits.
 	ReasonBudgetExceeded Reason = "budget_exceeded"

@@ -71,7 +71,7 @@ func (d *decision) retry(r *Rule, e *ended, h Handoff) error {
 		return err
 	}
 	wait := r.Retry.delay(d.s.Task, t.ID, t.Attempt, t.Retries[r.Number])
-	t.Retries = withRetry(t.Retries, r.Number)
+	t.Retries, t.Recoveries = withRetry(t.Retries, r.Number), 0
 	d.fire(r)
 	h.Retry, h.To, h.ToTurn, h.Fired, h.Max = true, t.Node, t.ID, t.Retries[r.Number], r.Retry.Max
 	var notBefore time.Time

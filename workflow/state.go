@@ -74,6 +74,12 @@ type State struct {
 	WakeAt time.Time `json:"wake_at,omitzero"`
 }
 
+// MaxRecoveries bounds how often in a row a turn is sent again, or continued,
+// without asking the rules because contact with it was lost. Then it ends: as
+// stalled if the last input was not consumed, and as connection_lost if the
+// turn was interrupted. A retry by a rule begins to count anew.
+const MaxRecoveries = 5
+
 // Turn is one live turn of one agent.
 type Turn struct {
 	// ID counts from 1 within the task.
@@ -88,6 +94,9 @@ type Turn struct {
 	Reminder bool `json:"reminder,omitempty"`
 	// Retries counts, by rule number, the retries spent on this turn.
 	Retries map[int]int `json:"retries,omitempty"`
+	// Recoveries counts the attempts in a row that were started because the one
+	// before was found not consumed or interrupted; at most MaxRecoveries.
+	Recoveries int `json:"recoveries,omitempty"`
 	// ClientMessageID is set from TurnSending on.
 	ClientMessageID string `json:"client_message_id,omitempty"`
 	// Runtime is set from TurnSending on.

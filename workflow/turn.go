@@ -138,13 +138,19 @@ func (d *decision) reconciled(b TurnReconciled) error {
 			return err
 		}
 		again := d.take(b.Turn)
-		return d.again(again, again.Message)
+		return d.recover(again, again.Message, TurnFinished{
+			Reason: ReasonStalled,
+			Error:  fmt.Sprintf("the App Server did not take up the input, %d times in a row; last: %s", again.Recoveries+1, b.Detail),
+		})
 	case FindingInterrupted:
 		if err := errors.Join(moveTurn(t, turnCut, d.event), moveTurn(t, turnContinue, d.event)); err != nil {
 			return err
 		}
 		again := d.take(b.Turn)
-		return d.again(again, continuationMessage(again.Message))
+		return d.recover(again, continuationMessage(again.Message), TurnFinished{
+			Reason: ReasonConnectionLost,
+			Error:  fmt.Sprintf("the turn was interrupted %d times in a row; last: %s", again.Recoveries+1, b.Detail),
+		})
 	case FindingUnknown:
 		if err := errors.Join(moveTurn(t, turnLose, d.event), moveTurn(t, turnFinish, d.event)); err != nil {
 			return err
@@ -153,6 +159,21 @@ func (d *decision) reconciled(b TurnReconciled) error {
 	default:
 		return &UnknownTypeError{Kind: "finding", Type: string(b.Finding)}
 	}
+}
+
+// recover asks for the turn once more, or, when that was done MaxRecoveries
+// times in a row, ends it as otherwise says. A rule that then retries it sends
+// message: what was consumed is continued, and not repeated.
+func (d *decision) recover(t Turn, message string, otherwise TurnFinished) error {
+	if t.Recoveries >= MaxRecoveries {
+		t.Message = message
+		if err := moveTurn(&t, turnFinish, d.event); err != nil {
+			return err
+		}
+		return d.conclude(t, otherwise)
+	}
+	t.Recoveries++
+	return d.again(t, message)
 }
 
 // again asks for the turn once more where the limits allow it.

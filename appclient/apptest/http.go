@@ -1,6 +1,7 @@
 package apptest
 
 import (
+	"context"
 	"crypto/sha256"
 	"crypto/subtle"
 	"fmt"
@@ -90,18 +91,22 @@ func (p *process) serveUpgrade(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusForbidden)
 		return
 	}
+	if split && channel == "" {
+		channel = "control"
+	}
+	so := newSocket(p, channel)
+	defer so.cancel()
 	ws, err := websocket.Accept(w, r, &websocket.AcceptOptions{
 		InsecureSkipVerify: true, // the origin rule above replaces the library's
 		CompressionMode:    websocket.CompressionDisabled,
+		OnPingReceived:     func(context.Context, []byte) bool { so.flush(); return true },
 	})
 	if err != nil {
 		return // Accept has answered the request
 	}
 	ws.SetReadLimit(maxInboundFrame)
-	if split && channel == "" {
-		channel = "control"
-	}
-	p.serveSocket(ws, channel) //nolint:contextcheck // a socket lives as long as the process, not as the request
+	so.ws = ws
+	p.serveSocket(so) //nolint:contextcheck // a socket lives as long as the process, not as the request
 }
 
 // refuse answers 401 with the cause in the reason phrase, which net/http cannot set.

@@ -42,14 +42,14 @@ func onStream(kind string) bool {
 }
 
 // serveSocket runs a socket until it ends.
-func (p *process) serveSocket(ws *websocket.Conn, channel string) {
-	so := newSocket(p, ws, channel)
+func (p *process) serveSocket(so *socket) {
+	ws := so.ws
 	if !p.spawn(so.writeLoop) {
 		_ = ws.CloseNow() // the process is ending; the client sees an abnormal closure either way
 		return
 	}
 	defer so.cut()
-	if channel == "stream" {
+	if so.channel == "stream" {
 		p.serveStream(so)
 		return
 	}

@@ -20,12 +20,18 @@ type socket struct {
 	attached   chan struct{} // closed when a waiting stream socket found its control socket
 
 	mu    sync.Mutex
-	queue [][]byte
+	queue []outgoing
 	wake  chan struct{}
 }
 
-func newSocket(p *process, ws *websocket.Conn, channel string) *socket {
-	so := &socket{process: p, ws: ws, channel: channel, wake: make(chan struct{}, 1), attached: make(chan struct{})}
+// outgoing is a frame, or a mark in the queue of frames.
+type outgoing struct {
+	data    []byte
+	reached chan struct{} // closed when the frames before it have been written
+}
+
+func newSocket(p *process, channel string) *socket {
+	so := &socket{process: p, channel: channel, wake: make(chan struct{}, 1), attached: make(chan struct{})}
 	so.ctx, so.cancel = context.WithCancel(p.ctx)
 	return so
 }
@@ -39,16 +45,33 @@ func (so *socket) cut() {
 func (so *socket) enqueue(data []byte) {
 	so.process.server.record(Frame{Connection: int(so.connection.Load()), Channel: so.channel, Data: data})
 	so.mu.Lock()
-	so.queue = append(so.queue, data)
+	so.queue = append(so.queue, outgoing{data: data})
 	full := len(so.queue) > so.process.server.opts.MaxQueuedFrames
 	so.mu.Unlock()
 	if full {
 		so.cancel() // a slow reader is cut; the write loop closes the connection
 		return
 	}
+	so.signal()
+}
+
+func (so *socket) signal() {
 	select {
 	case so.wake <- struct{}{}:
 	default:
+	}
+}
+
+// flush waits until what is queued has been written: a pong does not overtake frames.
+func (so *socket) flush() {
+	reached := make(chan struct{})
+	so.mu.Lock()
+	so.queue = append(so.queue, outgoing{reached: reached})
+	so.mu.Unlock()
+	so.signal()
+	select {
+	case <-reached:
+	case <-so.ctx.Done():
 	}
 }
 
@@ -65,8 +88,12 @@ func (so *socket) writeLoop() {
 		batch := so.queue
 		so.queue = nil
 		so.mu.Unlock()
-		for _, data := range batch {
-			if err := so.ws.Write(so.ctx, websocket.MessageText, data); err != nil {
+		for _, out := range batch {
+			if out.reached != nil {
+				close(out.reached)
+				continue
+			}
+			if err := so.ws.Write(so.ctx, websocket.MessageText, out.data); err != nil {
 				return // the read loop ends too and tells the session
 			}
 		}

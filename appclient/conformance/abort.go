@@ -31,9 +31,9 @@ func (e *env) cancelled(s *appclient.Session, turn *appclient.RunningTurn) *appc
 		e.Fatalf("no result: %v", err)
 	}
 	e.equal("stop reason", r.StopReason, appclient.StopCancelled)
-	if e.target.Supports.TurnFinished { // older servers do not say when a cancelled turn is really over
-		next := e.say(s, "after [[say:after abort ok]]")
-		e.text(next.Text, "after abort ok")
+	next := e.say(s, "after [[say:after abort ok]]")
+	e.text(next.Text, "after abort ok")
+	if e.target.Supports.TurnFinished {
 		e.equal("disposition after an abort", next.Disposition, appclient.DispositionQueued)
 	}
 	return r
@@ -128,7 +128,5 @@ func deadline(e *env) {
 		e.Fatalf("run turn: %v, want the deadline", err)
 	}
 	e.equal("stop reason", r.StopReason, appclient.StopCancelled)
-	if e.target.Supports.TurnFinished {
-		e.text(e.say(s, "after [[say:still usable]]").Text, "still usable")
-	}
+	e.text(e.say(s, "after [[say:still usable]]").Text, "still usable")
 }

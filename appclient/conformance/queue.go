@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/seed-e05a5b32/orchestrator/appclient"
 )
@@ -14,6 +15,8 @@ func queueScenarios() []scenario {
 		{"queued inputs are merged", turnFinished, merged},
 		{"queued input joins the running turn", turnFinished, joined},
 		{"queued input is removed", turnFinished, removed},
+		{"queued behind a turn that does not end", turnFinished, discarded},
+		{"queued input is taken back as it is taken up", turnFinished, takenBack},
 		{"the same input twice", turnFinished, duplicate},
 	}
 }
@@ -154,6 +157,63 @@ func removed(e *env) {
 	}
 	e.say(s, "next [[say:next]]")
 	e.equal("stored inputs", count(e.messages(c, s), "R2"), 0)
+}
+
+// discarded: an aborted turn whose model is silent holds the conversation. An input that waits behind it is taken back.
+func discarded(e *env) {
+	c := e.dial()
+	s := e.start(c, appclient.RuntimeStart{})
+	turn := e.running(s, appclient.Turn{Text: "x [[hang]]", AbortGrace: 300 * time.Millisecond}, "the model request", func(ev appclient.Event) bool {
+		return ev.LoopStatus != nil && ev.LoopStatus.Status == "PROCESSING_API_RESPONSE"
+	})
+	if err := turn.Abort(e.ctx); !errors.Is(err, appclient.ErrAbortTimeout) {
+		e.Fatalf("abort: %v, want ErrAbortTimeout", err)
+	}
+	s.Close() // the next session does not know that the conversation is held
+	s = e.start(c, again(s))
+	r, err := s.RunTurn(e.ctx, appclient.Turn{Text: "y [[say:never]]", ClientMessageID: "D2", StartTimeout: time.Second})
+	if !errors.Is(err, appclient.ErrInputDiscarded) || errors.Is(err, appclient.ErrNoSignOfLife) {
+		e.Fatalf("run turn: %v, want ErrInputDiscarded alone", err)
+	}
+	e.equal("disposition", r.Disposition, appclient.DispositionQueued)
+	e.equal("stored inputs", count(e.messages(c, s), "D2"), 0)
+}
+
+// takenBack: inputs give up waiting at about the time when the turn before them ends. Whatever comes first, none that
+// is called discarded was consumed.
+func takenBack(e *env) {
+	c := e.dial()
+	s := e.start(c, appclient.RuntimeStart{})
+	outcomes := make(map[string]int)
+	for i := range 16 {
+		id := fmt.Sprint("T", i)
+		var ack accepted
+		e.request(c, input(s, "hold-"+id, "x [[slow:4:25]]"), &ack)
+		e.equal("disposition", ack.Disposition, "started")
+		r, err := s.RunTurn(e.ctx, appclient.Turn{Text: "y [[slow:4:25]]", ClientMessageID: id, StartTimeout: time.Duration(88+3*i) * time.Millisecond})
+		page, listErr := c.ListMessages(e.ctx, appclient.MessageQuery{ConversationID: s.Runtime().ConversationID})
+		if listErr != nil {
+			e.Fatal(listErr)
+		}
+		stored := count(page.Messages, id)
+		switch {
+		case errors.Is(err, appclient.ErrInputDiscarded):
+			outcomes["discarded"]++
+			e.equal("stored copies of a discarded input", stored, 0)
+		case errors.Is(err, appclient.ErrNoSignOfLife):
+			outcomes["aborted"]++
+		case err != nil:
+			e.Fatalf("run turn: %v", err)
+		default:
+			outcomes["done"]++
+			e.equal("disposition", r.Disposition, appclient.DispositionQueued)
+			e.equal("stop reason", r.StopReason, appclient.StopEndTurn)
+			e.equal("stored copies of a consumed input", stored, 1)
+		}
+		e.say(s, "z [[say:over]]")
+		e.say(s, "z [[say:over, and idle]]")
+	}
+	e.Log("outcomes:", outcomes)
 }
 
 func duplicate(e *env) {

@@ -19,8 +19,7 @@ func runtimeScenarios() []scenario {
 		{"unknown conversation", nil, unknownConversation},
 		{"conversation of another agent", nil, foreignConversation},
 		{"cwd that does not exist", nil, badCWD},
-		// On two sockets a status from before the change may arrive after the answer to it.
-		{"mode of a conversation changes", turnFinished, modeChanges},
+		{"mode of a conversation changes", nil, modeChanges},
 		{"invalid mode", nil, invalidMode},
 		{"unknown command", nil, unknownCommand},
 		{"input for an unknown agent", turnFinished, inputUnknownAgent},

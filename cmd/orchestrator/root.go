@@ -14,6 +14,7 @@ Environment:
   ORCHESTRATOR_DATA_DIR     where tasks are kept (default: $XDG_STATE_HOME/orchestrator,
                             else ~/.local/state/orchestrator)
   ORCHESTRATOR_APP_SERVER   the App Server to use (default: managed)
+  ORCHESTRATOR_MODEL        the model of agents that name none, as provider/model
   NO_COLOR                  no colour when set`
 
 func newRoot(a *app) *cobra.Command {
@@ -43,7 +44,7 @@ func newRoot(a *app) *cobra.Command {
 	flags.StringVar(&a.logFormat, "log-format", "console", "form of that log: console or json")
 	flags.StringVar(&a.debugLog, "debug-log", "", "append the whole log, every level, to this file")
 	root.AddCommand(
-		newRun(a), newShow(a), newList(a), newValidate(a), newRoles(a), newVersion(a), newAppServer(a),
+		newRun(a), newShow(a), newList(a), newValidate(a), newGraph(a), newSchema(a), newRoles(a), newVersion(a), newAppServer(a),
 		&cobra.Command{Use: "exit-status", Short: "What the exit statuses mean", Long: exitStatusHelp},
 	)
 	return root

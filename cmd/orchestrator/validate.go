@@ -12,14 +12,22 @@ import (
 
 func newValidate(a *app) *cobra.Command {
 	var rolesDir string
+	var asJSON bool
 	cmd := &cobra.Command{
-		Use:   "validate FILE...",
+		Use:   "validate FILE|DIR...",
 		Short: "Check team files and say how to mend them",
 		Long: `Checks team files: names, rules, templates, expressions, and that every reason
 for which an agent can stop is covered. Prints all problems at once with their
-places. Exit status 2 when there is an error; warnings do not count.`,
+places, and for a team without one the worst case: the most turns that a task
+can take, counting retries and reminders, and the most time, which is the
+turn_timeout of every turn and the back-offs. Recoveries of turns after contact
+with the App Server was lost come on top unless limits.turns bounds the task.
+
+Of a directory every *.yaml below it is checked that has a field "handoffs".
+Exit status 2 when there is an error; warnings do not count.`,
 		Example: `  orchestrator validate examples/teams/plan-code-review.yaml
-  orchestrator validate examples/teams/*.yaml`,
+  orchestrator validate examples/teams other/team.yaml
+  orchestrator validate --json examples/teams`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return oneArgument("a team file")(cmd, args)
@@ -27,13 +35,22 @@ places. Exit status 2 when there is an error; warnings do not count.`,
 			return nil
 		},
 		RunE: func(_ *cobra.Command, args []string) error {
+			files, err := teamFiles(args)
+			if err != nil {
+				return usage(err)
+			}
 			bad := false
-			for _, file := range args {
-				ok, err := a.validate(file, rolesDir)
+			for _, file := range files {
+				v, err := validate(file, rolesDir)
 				if err != nil {
 					return usage(err)
 				}
-				bad = bad || !ok
+				if asJSON {
+					writeJSONLine(a.stdout, v)
+				} else {
+					a.printValidation(v)
+				}
+				bad = bad || !v.OK
 			}
 			if bad {
 				return quietExit(exitUsage)
@@ -42,21 +59,47 @@ places. Exit status 2 when there is an error; warnings do not count.`,
 		},
 	}
 	rolesFlag(cmd.Flags(), &rolesDir)
+	cmd.Flags().BoolVar(&asJSON, "json", false, "one JSON object per file: file, ok, problems, warnings, worst_case")
 	return cmd
 }
 
-func (a *app) validate(file, rolesDir string) (ok bool, err error) {
+// validation is what is found out about a file; with --json it is one line.
+type validation struct {
+	File     string            `json:"file"`
+	OK       bool              `json:"ok"`
+	Problems workflow.Problems `json:"problems"`
+	Warnings workflow.Problems `json:"warnings"`
+	// WorstCase is nil for a file with problems.
+	WorstCase *workflow.WorstCase `json:"worst_case,omitempty"`
+
+	team *workflow.Team
+}
+
+// validate checks one file. The error says that it could not be checked.
+func validate(file, rolesDir string) (validation, error) {
+	v := validation{File: file, Problems: workflow.Problems{}, Warnings: workflow.Problems{}}
 	team, err := orchestrator.LoadTeam(file, rolesDir)
 	if ps, is := errors.AsType[workflow.Problems](err); is {
-		fmt.Fprintln(a.stdout, explain(ps))
-		return false, nil
+		v.Problems = ps
+		return v, nil
 	}
 	if err != nil {
-		return false, err
+		return v, err
 	}
-	for _, w := range team.Warnings {
+	worst := team.WorstCase()
+	v.OK, v.team, v.WorstCase = true, team, &worst
+	v.Warnings = append(v.Warnings, team.Warnings...)
+	return v, nil
+}
+
+func (a *app) printValidation(v validation) {
+	if !v.OK {
+		fmt.Fprintln(a.stdout, explain(v.Problems)+". Not checked: worst case.")
+		return
+	}
+	for _, w := range v.Warnings {
 		fmt.Fprintln(a.stdout, "warning:", w.String())
 	}
-	fmt.Fprintf(a.stdout, "%s: ok: %s, %s\n", file, plural(len(team.AgentNames), "agent"), plural(len(team.Handoffs), "rule"))
-	return true, nil
+	fmt.Fprintf(a.stdout, "%s: ok: %s, %s\n", v.File, plural(len(v.team.AgentNames), "agent"), plural(len(v.team.Handoffs), "rule"))
+	fmt.Fprintf(a.stdout, "  worst case: %s\n", formatWorstCase(*v.WorstCase, v.team.Limits.Turns))
 }

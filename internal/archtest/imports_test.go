@@ -19,6 +19,7 @@ const module = "github.com/seed-e05a5b32/orchestrator"
 // its place in the layout.
 var allowed = map[string][]string{
 	"workflow":               {},
+	"workflow/graph":         {"workflow"},
 	"roles":                  {},
 	"appclient":              {},
 	"appclient/apptest":      {},
@@ -32,7 +33,7 @@ var allowed = map[string][]string{
 		"orchestrator/store", "orchestrator/engine", "orchestrator/runner", "orchestrator/appserver",
 	},
 	"cmd/orchestrator": {
-		"workflow", "roles", "appclient", "appclient/apptest",
+		"workflow", "workflow/graph", "roles", "appclient", "appclient/apptest",
 		"orchestrator", "orchestrator/store", "orchestrator/engine", "orchestrator/runner",
 	},
 	"internal/archtest":      {},

@@ -1,0 +1,186 @@
+package workflow
+
+import (
+	"bytes"
+	"encoding/json"
+	"slices"
+	"strings"
+)
+
+// schemaID names the JSON Schema. It is a name and no address to fetch.
+const schemaID = "https://github.com/seed-e05a5b32/orchestrator/team-file.schema.json"
+
+// object is a JSON object; encoding/json writes its keys in order.
+type object = map[string]any
+
+// durationSyntax is what time.ParseDuration takes, without a minus sign.
+const durationSyntax = `^\+?([0-9]+(\.[0-9]*)?|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h)(([0-9]+(\.[0-9]*)?|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h))*$`
+
+// Schema is the JSON Schema (draft 2020-12) of the team file, for editors. A
+// file that Parse accepts is valid by it. The reverse does not hold: a schema
+// knows nothing of names that must exist, of templates and of conditions.
+func Schema() ([]byte, error) {
+	definitions := object{}
+	sections := fileSections()
+	for _, s := range sections[1:] {
+		definitions[s.name] = s.schema()
+	}
+	root := sections[0].schema()
+	root["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+	root["$id"] = schemaID
+	root["title"] = "Team file"
+	root["$defs"] = definitions
+	var b bytes.Buffer
+	encoder := json.NewEncoder(&b)
+	encoder.SetEscapeHTML(false)
+	encoder.SetIndent("", "  ")
+	if err := encoder.Encode(root); err != nil {
+		return nil, err
+	}
+	return b.Bytes(), nil
+}
+
+func (s *section) schema() object {
+	properties, required := object{}, []string{}
+	for _, f := range s.fields {
+		properties[f.name] = f.schema()
+		if f.required {
+			required = append(required, f.name)
+		}
+	}
+	out := object{"type": "object", "properties": properties, "additionalProperties": false}
+	if len(required) > 0 {
+		out["required"] = required
+	}
+	s.constrain(out)
+	if out["required"] == nil && out["oneOf"] == nil {
+		out["type"] = []string{"object", "null"} // a mapping without a field is written as nothing
+	}
+	return out
+}
+
+// constrain adds what fields of a section demand of each other.
+func (s *section) constrain(out object) {
+	without := func(names ...string) object {
+		properties := object{}
+		for _, name := range names {
+			properties[name] = false
+		}
+		return object{"properties": properties}
+	}
+	has := func(name string, value object) object {
+		return object{"required": []string{name}, "properties": object{name: value}}
+	}
+	switch s.name {
+	case sectionInput:
+		all := []object{{"if": has("required", object{"const": true}), "then": without("default")}}
+		for _, kind := range inputTypes() {
+			given := has("type", object{"const": kind})
+			if kind == InputString {
+				given = object{"properties": object{"type": object{"const": kind}}} // the default
+			}
+			value := map[string]string{InputString: "string", InputInt: "integer", InputNumber: "number", InputBool: "boolean"}[kind]
+			all = append(all, object{"if": given, "then": object{"properties": object{"default": object{"type": value}}}})
+		}
+		out["allOf"] = all
+	case sectionAgent:
+		out["oneOf"] = []object{{"required": []string{"role"}}, {"required": []string{"prompt"}}, {"required": []string{"agent_id"}}}
+		out["dependentSchemas"] = object{"agent_id": without("instructions", "model", "memory")}
+	case sectionRule:
+		out["oneOf"] = []object{{"required": []string{"to"}}, {"required": []string{"retry"}}}
+		out["dependentSchemas"] = object{"retry": without("message")}
+		out["if"], out["then"] = has("to", object{"enum": terminals()}), without("message")
+	}
+}
+
+func (f *field) schema() object {
+	out := f.value()
+	out["description"] = f.description()
+	if f.fallback != "" && f.typ != typeBool {
+		out["default"] = f.fallback
+	} else if f.fallback != "" {
+		out["default"] = f.fallback == "true"
+	}
+	return out
+}
+
+// description is about without the links of the page.
+func (f *field) description() string {
+	text := f.about
+	for _, anchor := range []string{"inputs", "agents", "rules", "reasons"} {
+		text = strings.ReplaceAll(text, "](#"+anchor+")", "")
+	}
+	text = strings.NewReplacer("; default: see below", "", "; default: see [Rules", "", ", see [Inputs", "", ", see [Agents", "", ", see [Rules", "", ", see [Reasons", "", "[reason", "reason").Replace(text)
+	return strings.ToUpper(text[:1]) + text[1:] + "."
+}
+
+// value is the schema of what the field holds.
+func (f *field) value() object {
+	text := object{"type": "string", "pattern": `\S`}
+	name := object{"type": "string", "pattern": nameSyntax.String(), "maxLength": maxName}
+	agentName := object{"pattern": nameSyntax.String(), "maxLength": maxName, "not": object{"enum": terminals()}}
+	duration := object{"type": "string", "pattern": durationSyntax, "examples": []string{"90s", "15m", "1h30m"}}
+	switch f.typ {
+	case typeVersion:
+		return object{"const": 1}
+	case typeName:
+		return name
+	case typeNode:
+		return object{"type": "string", "pattern": nameSyntax.String()}
+	case typeCondition:
+		return object{"type": []string{"string", "boolean"}, "pattern": `\S`, "maxLength": maxCondition}
+	case typeBool:
+		return object{"type": "boolean"}
+	case typeCount:
+		return object{"type": "integer", "minimum": 1}
+	case typeDuration:
+		return duration
+	case typeBackoff:
+		duration["type"], duration["minimum"], duration["maximum"] = []string{"string", "integer"}, 0, 0
+		return duration
+	case typeChoice:
+		return object{"enum": f.choices}
+	case typeTexts:
+		return listOf(text, 0)
+	case typeAgents, typeReasons:
+		if f.typ == typeAgents {
+			text["not"] = object{"enum": terminals()}
+		}
+		list := listOf(text, 1)
+		// "*" stands alone.
+		list["if"], list["then"] = object{"type": "array", "contains": object{"const": anyName}}, object{"maxItems": 1}
+		return list
+	case typeOutcomes:
+		reasons := slices.DeleteFunc(builtinReasons(), func(r Reason) bool { return !nameSyntax.MatchString(string(r)) })
+		name["not"] = object{"enum": reasons}
+		return listOf(name, 1)
+	case typePatterns:
+		return listOf(object{"type": "string", "pattern": approvalPattern.String()}, 0)
+	case typeScalar:
+		return object{"type": []string{"string", "number", "boolean"}}
+	case typeObject:
+		return object{"$ref": "#/$defs/" + f.section.name}
+	case typeObjectMap:
+		out := object{"additionalProperties": object{"$ref": "#/$defs/" + f.section.name}, "propertyNames": object{"pattern": nameSyntax.String(), "maxLength": maxName}, "type": []string{"object", "null"}}
+		if f.required {
+			out["type"], out["minProperties"] = "object", 1
+		}
+		if f.section.name == sectionAgent {
+			out["propertyNames"] = agentName
+		}
+		return out
+	case typeObjectList:
+		return object{"type": "array", "minItems": 1, "items": object{"$ref": "#/$defs/" + f.section.name}}
+	default: // a text or a template
+		return text
+	}
+}
+
+// listOf is one item, or a list of different items.
+func listOf(item object, least int) object {
+	list := object{"type": "array", "items": item, "uniqueItems": true}
+	if least > 0 {
+		list["minItems"] = least
+	}
+	return object{"anyOf": []object{item, list}}
+}

@@ -1,0 +1,240 @@
+package workflow
+
+import (
+	"encoding/json"
+	"math"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+)
+
+func TestWorstCase(t *testing.T) {
+	t.Parallel()
+	const agents = "agents: {a: {prompt: x}, b: {prompt: x, turn_timeout: 10m}, c: {prompt: x, outcomes: [yes, no]}}\nstart: a\nhandoffs:\n"
+	for name, tc := range map[string]struct {
+		limits, rules string
+		want          WorstCase
+	}{
+		"a line": {"", `
+  - {from: a, on: end_turn, to: b}
+  - {from: b, on: "*", to: failed}
+  - {from: "*", on: "*", to: failed}`, WorstCase{Turns: 2, Time: 40 * time.Minute, Exact: true, BoundBy: BoundByRules}},
+		"a loop with max": {"", `
+  - {from: a, on: end_turn, to: b}
+  - {from: b, on: error, to: a, max: 3}
+  - {from: "*", on: "*", to: failed}`, WorstCase{Turns: 8, Time: 4*30*time.Minute + 4*10*time.Minute, Exact: true, BoundBy: BoundByRules}},
+		"a rule with max that is asked once": {"", `
+  - {from: a, on: end_turn, to: b, max: 9}
+  - {from: "*", on: "*", to: failed}`, WorstCase{Turns: 2, Time: 40 * time.Minute, Exact: true, BoundBy: BoundByRules}},
+		"retries": {"", `
+  - {from: a, on: error, retry: {max: 2, backoff: 10s}}
+  - {from: "*", on: "*", to: failed}`, WorstCase{Turns: 3, Time: 90*time.Minute + 36*time.Second, Exact: true, BoundBy: BoundByRules}},
+		"retries bounded by max": {"", `
+  - {from: a, on: error, retry: {max: 9, backoff: 0s}, max: 2}
+  - {from: "*", on: "*", to: failed}`, WorstCase{Turns: 3, Time: 90 * time.Minute, Exact: true, BoundBy: BoundByRules}},
+		"a reminder has retries of its own": {"", `
+  - {from: a, on: end_turn, to: c}
+  - {from: c, on: error, retry: {max: 1, backoff: 0s}}
+  - {from: "*", on: "*", to: failed}`, WorstCase{Turns: 5, Time: 150 * time.Minute, Exact: true, BoundBy: BoundByRules}},
+		"only a reminder ends with no_outcome": {"", `
+  - {from: a, on: end_turn, to: c}
+  - {from: c, on: no_outcome, retry: {max: 1, backoff: 0s}}
+  - {from: "*", on: "*", to: failed}`, WorstCase{Turns: 4, Time: 2 * time.Hour, Exact: true, BoundBy: BoundByRules}},
+		"a condition": {"", `
+  - {from: a, on: end_turn, when: visits < 2, to: b}
+  - {from: "*", on: "*", to: failed}`, WorstCase{Turns: 2, Time: 40 * time.Minute, BoundBy: BoundByRules}},
+		"a loop": {"", `
+  - {from: a, on: error, retry: {max: 1}}
+  - {from: a, on: end_turn, to: b}
+  - {from: b, on: end_turn, to: a}
+  - {from: "*", on: "*", to: failed}`, WorstCase{Unbounded: true, Loop: []int{2, 3}}},
+		"a loop with a limit": {"limits: {turns: 5}", `
+  - {from: a, on: end_turn, to: b}
+  - {from: b, on: end_turn, to: a}
+  - {from: "*", on: "*", to: failed}`, WorstCase{Turns: 5, Time: 110 * time.Minute, Exact: true, BoundBy: BoundByTurns}},
+		"a limit that is never reached": {"limits: {turns: 5}", `
+  - {from: a, on: end_turn, to: b}
+  - {from: "*", on: "*", to: failed}`, WorstCase{Turns: 2, Time: 40 * time.Minute, Exact: true, BoundBy: BoundByRules}},
+		"a loop through a reason that nobody knows": {"", `
+  - {from: "*", on: [end_turn, error, llm_api_error, max_tokens_exceeded, cancelled, invalid_llm_response, invalid_tool_call, max_steps, no_tool_call, tool_rule,
+      insufficient_credits, context_window_overflow_in_system_prompt, turn_timeout, stalled, connection_lost, no_outcome, uncertain, yes, no], to: failed}
+  - {from: "*", on: "*", to: a}`, WorstCase{Unbounded: true, Loop: []int{2}}},
+		"too much to play through": {"", `
+  - {from: a, on: end_turn, to: a, max: 100000}
+  - {from: a, on: error, retry: {max: 100000}}
+  - {from: "*", on: "*", to: failed}`, WorstCase{
+			Turns: 100001 * 100001, BoundBy: BoundByRules, Time: math.MaxInt64,
+		}},
+		"a limit on too much": {"limits: {turns: 1000000}", `
+  - {from: a, on: error, retry: {max: 100000}}
+  - {from: "*", on: "*", to: failed}`, WorstCase{
+			Turns: 100001, BoundBy: BoundByRules, Time: 100001*30*time.Minute + (12+24+48+96+192+(100000-5)*360)*time.Second,
+		}},
+		"longer than a duration": {"", `
+  - {from: a, on: end_turn, to: a, max: 9000000000000000000}
+  - {from: "*", on: "*", to: failed}`, WorstCase{Turns: 9000000000000000001, BoundBy: BoundByRules, Time: math.MaxInt64}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			got := unchecked(t, "version: 1\nname: t\n"+tc.limits+"\n"+agents+tc.rules+"\n").WorstCase()
+			if encode(t, got) != encode(t, tc.want) || got.Time != tc.want.Time {
+				t.Errorf("got  %+v\nwant %+v", got, tc.want)
+			}
+		})
+	}
+}
+
+// TestWorstCaseHolds drives random teams with random events, as
+// TestDecideAlways does, and counts what the task takes. Recoveries, which no
+// rule asks for, are counted by limits.turns alone.
+func TestWorstCaseHolds(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(rt *rapid.T) {
+		team := anyTeam(rt, t)
+		limit := team.Limits.Turns
+		if rapid.Bool().Draw(rt, "no limit") {
+			team.Limits.Turns = 0
+		}
+		worst, rough := team.WorstCase(), team.worstCase(0)
+		if !rough.Unbounded && (worst.Unbounded || rough.Turns < worst.Turns || rough.Time < worst.Time) {
+			rt.Fatalf("the estimate is %+v, and exactly it is %+v", rough, worst)
+		}
+		if worst.Unbounded {
+			if team.Limits.Turns > 0 || len(worst.Loop) == 0 || len(rough.Loop) == 0 {
+				rt.Fatalf("limits.turns: %d, and still: %+v, %+v", team.Limits.Turns, worst, rough)
+			}
+			team.Limits.Turns = limit
+			worst = team.WorstCase()
+		}
+		r := start(t, team, nil)
+		turns, took := 1, time.Duration(0)
+		for range 1000 {
+			if r.s.Status.Terminal() {
+				break
+			}
+			before := r.s
+			body := anyEvent(rt, r.s)
+			effects, err := r.do(body)
+			if err != nil {
+				continue
+			}
+			if !recovered(before, r.s) {
+				turns += r.s.Attempts - before.Attempts
+				took += spent(team, before, body) + waits(effects, r.now)
+			}
+			if turns > worst.Turns || took > worst.Time || r.s.Attempts > worst.Turns*(1+MaxRecoveries) || team.Limits.Turns > 0 && r.s.Attempts > team.Limits.Turns {
+				rt.Fatalf("%d turns (%d with recoveries) and %s; the worst case is %+v", turns, r.s.Attempts, took, worst)
+			}
+		}
+	})
+}
+
+// recovered reports whether a turn was sent again, or continued, without a rule.
+func recovered(before, after State) bool {
+	return slices.ContainsFunc(after.Turns, func(t Turn) bool {
+		return slices.ContainsFunc(before.Turns, func(b Turn) bool { return b.ID == t.ID && b.Recoveries < t.Recoveries })
+	})
+}
+
+// spent is the most that the turn took that the event ends.
+func spent(team *Team, before State, body EventBody) time.Duration {
+	id := 0
+	switch b := body.(type) {
+	case TurnFinished:
+		id = b.Turn
+	case TurnReconciled:
+		id = b.Turn
+	default:
+		return 0
+	}
+	i := slices.IndexFunc(before.Turns, func(t Turn) bool { return t.ID == id })
+	return team.Agents[before.Turns[i].Node].turnTime()
+}
+
+// waits is the back-off that begins.
+func waits(effects []Effect, now time.Time) time.Duration {
+	var sum time.Duration
+	for _, e := range effects {
+		if h, ok := e.(Handoff); ok && !h.NotBefore.IsZero() {
+			sum += h.NotBefore.Sub(now)
+		}
+	}
+	return sum
+}
+
+// TestWorstCaseIsReached compares with what Decide does when every turn of a
+// small random team ends in every way.
+func TestWorstCaseIsReached(t *testing.T) {
+	t.Parallel()
+	exact := 0
+	rapid.Check(t, func(rt *rapid.T) {
+		team := anyTeam(rt, t)
+		team.Limits.Turns = min(team.Limits.Turns, 8)
+		for _, r := range team.Handoffs {
+			if !r.Message.IsZero() {
+				r.Message = Template{} // one that cannot be rendered ends the task
+			}
+		}
+		worst := team.WorstCase()
+		if !worst.Exact {
+			return
+		}
+		exact++
+		if got := mostTurns(t, team, start(t, team, nil).s, map[string]int{}); got != worst.Turns {
+			rt.Fatalf("the worst case is %+v, and really it is %d turns", worst, got)
+		}
+	})
+	if exact == 0 {
+		t.Error("no team had an exact worst case")
+	}
+}
+
+// mostTurns is how many attempts a task can come to from a state on.
+func mostTurns(t *testing.T, team *Team, s State, known map[string]int) int {
+	if s.Status.Terminal() {
+		return s.Attempts
+	}
+	key := encode(t, []any{s.Turns[0].Node, s.Turns[0].Reminder, s.Turns[0].Retries, s.Fired, s.Attempts})
+	if n, ok := known[key]; ok {
+		return n
+	}
+	step := func(s State, body EventBody) State {
+		next, _, err := Decide(team, s, Event{At: s.Updated.Add(time.Second), Body: body})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return next
+	}
+	turn, most := s.Turns[0], s.Attempts
+	if s.Status == TaskWaiting {
+		s = step(s, TimerFired{})
+	}
+	for _, reason := range append(builtinReasons(), "new_reason", "yes", "no") {
+		f := TurnFinished{Turn: turn.ID, Attempt: turn.Attempt, Reason: reason}
+		switch reason {
+		case ReasonNoOutcome, ReasonBudgetExceeded:
+			continue
+		case "yes", "no":
+			f.Reason, f.Outcome = ReasonEndTurn, string(reason)
+		default:
+		}
+		most = max(most, mostTurns(t, team, step(s, f), known))
+	}
+	known[key] = most
+	return most
+}
+
+// TestWorstCaseJSON keeps the form that validate --json prints.
+func TestWorstCaseJSON(t *testing.T) {
+	t.Parallel()
+	got, err := json.Marshal(WorstCase{Turns: 20, Time: 90 * time.Second, Exact: true, BoundBy: BoundByTurns})
+	if want := `{"unbounded":false,"turns":20,"exact":true,"bound_by":"limits.turns","seconds":90}`; err != nil || string(got) != want {
+		t.Errorf("got %s, %v", got, err)
+	}
+	if got := encode(t, WorstCase{Unbounded: true, Loop: []int{2, 3}}); !strings.Contains(got, `"loop":[2,3]`) || strings.Contains(got, "seconds") {
+		t.Errorf("got %s", got)
+	}
+}
