@@ -44,35 +44,3 @@ func (e *UnknownRoleError) Error() string {
 	}
 	return fmt.Sprintf("unknown role %q: known are %s", e.Name, strings.Join(e.Known, ", "))
 }
-
-// nearest returns the candidate with the smallest edit distance, if it is
-// small in relation to the name.
-func nearest(name string, candidates []string) string {
-	best, limit := "", max(1, len(name)/3)+1
-	for _, c := range candidates {
-		if d := distance(strings.ToLower(name), c); d < limit {
-			best, limit = c, d
-		}
-	}
-	return best
-}
-
-// distance is the Levenshtein distance in bytes, names being short and ASCII.
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := diagonal
-			if a[i] != b[j] {
-				cost++
-			}
-			diagonal, row[j+1] = row[j+1], min(cost, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
-}

@@ -11,6 +11,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/seed-e05a5b32/orchestrator/internal/suggest"
 )
 
 //go:embed library/*.md
@@ -135,7 +137,7 @@ func (l *Library) Names() []string { return slices.Sorted(maps.Keys(l.roles)) }
 func (l *Library) Role(name string) (Role, error) {
 	role, ok := l.roles[name]
 	if !ok {
-		return Role{}, &UnknownRoleError{Name: name, Suggestion: nearest(name, l.Names()), Known: l.Names()}
+		return Role{}, &UnknownRoleError{Name: name, Suggestion: suggest.Nearest(name, l.Names()), Known: l.Names()}
 	}
 	role.Tools, role.Outcomes = slices.Clone(role.Tools), slices.Clone(role.Outcomes)
 	return role, nil

@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"gopkg.in/yaml.v3"
+
+	"github.com/seed-e05a5b32/orchestrator/internal/suggest"
 )
 
 // frontMatterLine is the line of the file that the front matter's first line is.
@@ -107,7 +109,7 @@ func (p *parser) fields(m *yaml.Node) Role {
 			role.Outcomes = p.list(key.Value, value)
 		default:
 			problem := fmt.Sprintf("unknown field %q: known are %s", key.Value, strings.Join(knownFields(), ", "))
-			if near := nearest(key.Value, knownFields()); near != "" {
+			if near := suggest.Nearest(key.Value, knownFields()); near != "" {
 				problem = fmt.Sprintf("unknown field %q: did you mean %q?", key.Value, near)
 			}
 			p.node(key, problem)

@@ -79,7 +79,7 @@ func (p *parser) checkStart() {
 	case p.team.Agents[start] != nil:
 	case slices.Contains(p.later, start):
 	default:
-		p.problem(p.start, suggest(start, p.team.AgentNames), "start names %q, which is no agent of this team", start)
+		p.problem(p.start, suggestion(start, p.team.AgentNames), "start names %q, which is no agent of this team", start)
 	}
 }
 
@@ -97,7 +97,7 @@ func (p *parser) checkFrom(h *ruleNodes) {
 			h.broken = true
 		default:
 			h.broken = true
-			p.problem(n, suggest(n.Value, p.team.AgentNames), "handoff %d begins at %q, which is no agent of this team", h.rule.Number, n.Value)
+			p.problem(n, suggestion(n.Value, p.team.AgentNames), "handoff %d begins at %q, which is no agent of this team", h.rule.Number, n.Value)
 		}
 	}
 }
@@ -168,7 +168,7 @@ func (p *parser) checkTo(h *ruleNodes) {
 	}
 	h.broken = true
 	if !slices.Contains(p.later, to) {
-		p.problem(h.to, suggest(to, p.nodeNames()), "handoff %d goes to %q, which is no agent of this team", h.rule.Number, to)
+		p.problem(h.to, suggestion(to, p.nodeNames()), "handoff %d goes to %q, which is no agent of this team", h.rule.Number, to)
 	}
 }
 
@@ -217,7 +217,7 @@ var wordAtStart = regexp.MustCompile(`^\w+`)
 func (p *parser) conditionFix(e *conditionError) string {
 	env := scopeTypes(p.team)
 	if _, name, ok := strings.Cut(e.message, "unknown name "); ok {
-		return suggest(name, sortedKeys(env))
+		return suggestion(name, sortedKeys(env))
 	}
 	if _, name, ok := strings.Cut(e.message, "unknown field "); ok {
 		return didYouMean(name, append(sortedKeys(p.team.Inputs), p.team.AgentNames...))

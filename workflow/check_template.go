@@ -21,7 +21,7 @@ func (p *parser) template(n *yaml.Node, what string, only ...string) Template {
 		pos, message := p.templatePlace(n, templateMessage(err))
 		fix := ""
 		if m := undefinedFunc.FindStringSubmatch(message); m != nil {
-			pos, fix = p.source.within(n, strings.Index(n.Value, m[1])), suggest(m[1], allowedFuncs())
+			pos, fix = p.source.within(n, strings.Index(n.Value, m[1])), suggestion(m[1], allowedFuncs())
 		}
 		p.problemAt(pos, fix, "%s is not a template: %s", what, message)
 		return Template{}
@@ -138,7 +138,7 @@ func (c *templateCheck) argument(arg parse.Node, root bool) {
 		}
 	case *parse.IdentifierNode:
 		if !slices.Contains(allowedFuncs(), arg.Ident) && arg.Ident != rangeGuard {
-			c.problem(arg.Pos, suggest(arg.Ident, allowedFuncs()), "uses the function %q, which is not supported", arg.Ident)
+			c.problem(arg.Pos, suggestion(arg.Ident, allowedFuncs()), "uses the function %q, which is not supported", arg.Ident)
 		}
 	case *parse.PipeNode:
 		c.pipe(arg, root)
@@ -175,7 +175,7 @@ func (c *templateCheck) path(at parse.Pos, fields []string) {
 }
 
 func (c *templateCheck) unknown(at parse.Pos, here types.Map, path []string, field string) {
-	fix := suggest(field, sortedKeys(here))
+	fix := suggestion(field, sortedKeys(here))
 	switch strings.Join(path, ".") {
 	case "":
 		c.problem(at, fix, "uses .%s, which does not exist", field)

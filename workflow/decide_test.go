@@ -395,6 +395,48 @@ func TestDecideNoRule(t *testing.T) {
 	}
 }
 
+// A turn is not recovered for ever: after MaxRecoveries in a row the rules are
+// asked, and a retry of theirs continues what was consumed, and counts anew.
+func TestDecideEndlessRecovery(t *testing.T) {
+	t.Parallel()
+	const team = `version: 1
+name: one
+inputs: {goal: {}}
+limits: {turns: 50}
+agents: {coder: {prompt: Code.}}
+start: coder
+handoffs:
+  - {from: coder, on: [connection_lost, stalled], retry: {max: 1, backoff: 7s}}
+  - {from: coder, on: "*", to: failed}
+`
+	for finding, want := range map[Finding]Reason{FindingNotConsumed: ReasonStalled, FindingInterrupted: ReasonConnectionLost} {
+		r := start(t, mustParse(t, team), map[string]any{"goal": "g"})
+		recover := func(attempt int) []Effect {
+			r.send()
+			return r.must(TurnReconciled{Turn: 1, Attempt: attempt, Finding: finding, Detail: "reset by peer"})
+		}
+		for round := range 2 {
+			first := round*(MaxRecoveries+1) + 1
+			for i := range MaxRecoveries {
+				if got := effect[StartTurn](t, recover(first+i)); got.Attempt != first+i+1 {
+					t.Fatalf("%s: %+v", finding, got)
+				}
+			}
+			got := effect[Handoff](t, recover(first+MaxRecoveries))
+			if got.Reason != want || got.Retry != (round == 0) || !strings.Contains(r.s.Nodes["coder"].Error, "6 times in a row; last: reset by peer") {
+				t.Fatalf("%s, round %d: %+v, %+v", finding, round, got, r.s.Nodes)
+			}
+			if round == 0 {
+				again := effect[StartTurn](t, r.must(TimerFired{}))
+				if strings.Contains(again.Message, "interrupted") != (finding == FindingInterrupted) {
+					t.Errorf("%s: the retry says %q", finding, again.Message)
+				}
+			}
+		}
+		r.wantStatus(TaskFailed)
+	}
+}
+
 func TestDecideReconciled(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {

@@ -29,7 +29,7 @@ func (t *Team) BindInput(given map[string]any) (map[string]any, error) {
 		if _, ok := t.Inputs[name]; !ok {
 			problems = append(problems, Problem{
 				Message: fmt.Sprintf("the team %q declares no input %q", t.Name, name),
-				Fix:     suggest(name, sortedKeys(t.Inputs)),
+				Fix:     suggestion(name, sortedKeys(t.Inputs)),
 			})
 		}
 	}

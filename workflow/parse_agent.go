@@ -81,7 +81,7 @@ func (p *parser) identity(keys map[string]*yaml.Node, key *yaml.Node, what strin
 func (p *parser) role(n *yaml.Node, what string) string {
 	text, ok := p.text(n, what)
 	if ok && p.roles != nil && !slices.Contains(p.roles, text) {
-		p.problem(n, suggest(text, p.roles), "there is no role %q", text)
+		p.problem(n, suggestion(text, p.roles), "there is no role %q", text)
 	}
 	return text
 }

@@ -39,7 +39,7 @@ func (p *parser) object(n *yaml.Node, what string, known fields, later ...string
 		case slices.Contains(later, key.Value):
 			p.problem(key, "leave it out", "%q is not supported by this version", key.Value)
 		default:
-			p.problem(key, suggest(key.Value, sortedKeys(known)), "%s has no field %q", what, key.Value)
+			p.problem(key, suggestion(key.Value, sortedKeys(known)), "%s has no field %q", what, key.Value)
 		}
 	}
 	return keys
@@ -120,7 +120,7 @@ func (p *parser) choice(n *yaml.Node, what string, allowed []string, later ...st
 	case slices.Contains(later, text):
 		p.problem(n, "there is: "+strings.Join(allowed, ", "), "%s cannot be %q in this version", what, text)
 	default:
-		p.problem(n, suggest(text, allowed), "%s cannot be %q", what, text)
+		p.problem(n, suggestion(text, allowed), "%s cannot be %q", what, text)
 	}
 	return "", false
 }
