@@ -34,7 +34,7 @@ type Orchestrator struct {
 
 // New opens the data directory, which nobody else may have open, and then the
 // App Server. Close must be called. Errors: those of store.Open and roles.Load,
-// ErrAppServer, ErrNotInstalled.
+// ErrAppServer, ErrTokenFile, ErrNotInstalled, ErrNotStarted.
 func New(ctx context.Context, options Options) (_ *Orchestrator, err error) {
 	if options.DataDir == "" {
 		if options.DataDir, err = DefaultDataDir(); err != nil {
@@ -72,7 +72,7 @@ func New(ctx context.Context, options Options) (_ *Orchestrator, err error) {
 const checkTimeout = 20 * time.Second
 
 // CheckAppServer connects to the App Server once, so that a wrong address or
-// token is found before a task depends on it. Errors: those of appclient.Dial.
+// token is found before a task depends on it. Errors: *ConnectError, which wraps those of appclient.Dial.
 func (o *Orchestrator) CheckAppServer(ctx context.Context) (appclient.ServerInfo, error) {
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
@@ -82,7 +82,7 @@ func (o *Orchestrator) CheckAppServer(ctx context.Context) (appclient.ServerInfo
 	}
 	client, err := appclient.Dial(ctx, appclient.Config{URL: address, Transport: o.transport, Token: o.server.token})
 	if err != nil {
-		return appclient.ServerInfo{}, fmt.Errorf("connect to %s: %w", address, err)
+		return appclient.ServerInfo{}, &ConnectError{Address: address, Err: err}
 	}
 	info := client.Info()
 	if err := client.Close(); err != nil { //nolint:contextcheck // it bounds itself, and must work when ctx has ended

@@ -22,6 +22,9 @@ var ErrAppServer = errors.New("cannot be used as App Server")
 // ErrNotInstalled says that a managed App Server was asked for and there is none.
 var ErrNotInstalled = appserver.ErrNotInstalled
 
+// ErrNotStarted says that the installed App Server was started and did not become ready.
+var ErrNotStarted = errors.New("the App Server does not start")
+
 // server is the App Server of an orchestrator. Its name is also what
 // Options.AppServer takes, so that a task can be resumed on the server that it
 // was on.
@@ -46,13 +49,16 @@ func (e endpoint) URL(context.Context) (string, error) { return e.address, nil }
 // openServer starts or names the App Server that the options choose.
 func openServer(ctx context.Context, o Options) (*server, error) {
 	script, scripted := strings.CutPrefix(o.AppServer, AppServerScripted)
+	managed := o.AppServer == "" || o.AppServer == AppServerManaged
 	switch {
+	case (scripted || managed) && o.TokenFile != "":
+		return nil, fmt.Errorf("%w: %s: a token file is for an App Server that is given by its URL", ErrTokenFile, o.TokenFile)
 	case scripted:
 		return scriptedServer(ctx, script)
-	case o.AppServer == "" || o.AppServer == AppServerManaged:
+	case managed:
 		return managedServer(ctx, o)
 	}
-	return remoteServer(o)
+	return remoteServer(ctx, o)
 }
 
 // managedServer keeps its files in the data directory, which is locked: no
@@ -62,7 +68,10 @@ func managedServer(ctx context.Context, o Options) (*server, error) {
 		Name: AppServerManaged, Command: o.LettaCommand, Home: o.LettaHome, Dir: filepath.Join(o.DataDir, "appserver"), Log: o.Log,
 	})
 	if err != nil {
-		return nil, fmt.Errorf("start the App Server: %w", err)
+		if errors.Is(err, ErrNotInstalled) {
+			return nil, err
+		}
+		return nil, fmt.Errorf("%w: %w", ErrNotStarted, err)
 	}
 	managed := &server{Server: s, stop: s.Stop, local: true}
 	// Versions that cannot demand a token have an empty one, which is none.
@@ -78,15 +87,15 @@ func managedServer(ctx context.Context, o Options) (*server, error) {
 func scriptedServer(ctx context.Context, file string) (*server, error) {
 	data, err := os.ReadFile(file)
 	if err != nil {
-		return nil, fmt.Errorf("read the script of the App Server: %w", err)
+		return nil, fmt.Errorf("%w: read its script: %w", ErrAppServer, err)
 	}
 	script, err := apptest.ParseScript(file, data)
 	if err != nil {
-		return nil, fmt.Errorf("%s%s: %w: %w", AppServerScripted, file, ErrAppServer, err)
+		return nil, fmt.Errorf("%s%s: %w:\n%w", AppServerScripted, file, ErrAppServer, err)
 	}
 	s, err := apptest.New(apptest.Options{Script: script, Exec: true})
 	if err != nil {
-		return nil, fmt.Errorf("%s%s: %w: %w", AppServerScripted, file, ErrAppServer, err)
+		return nil, fmt.Errorf("%s%s: %w:\n%w", AppServerScripted, file, ErrAppServer, err)
 	}
 	// The server ends by Close and not with ctx: the turns that run are aborted first.
 	if err := s.Start(context.WithoutCancel(ctx)); err != nil {
@@ -99,7 +108,7 @@ func scriptedServer(ctx context.Context, file string) (*server, error) {
 	return &server{Server: endpoint{name, s.URL()}, local: true, stop: func(context.Context) error { return s.Close() }}, nil
 }
 
-func remoteServer(o Options) (*server, error) {
+func remoteServer(ctx context.Context, o Options) (*server, error) {
 	u, err := url.Parse(o.AppServer)
 	if err != nil || u.Host == "" || u.User != nil || u.RawQuery != "" {
 		return nil, fmt.Errorf("%q: %w: it is %q, ws://HOST:PORT, or %sFILE", redact(o.AppServer, u), ErrAppServer, AppServerManaged, AppServerScripted)
@@ -115,6 +124,9 @@ func remoteServer(o Options) (*server, error) {
 	}
 	if s.token == nil && o.TokenFile != "" {
 		s.token = appclient.TokenFile(o.TokenFile)
+		if _, err := s.token.Token(ctx); err != nil {
+			return nil, fmt.Errorf("%w: %w", ErrTokenFile, err)
+		}
 	}
 	return s, nil
 }

@@ -75,3 +75,29 @@ func TestScriptedServerServesUntilStopped(t *testing.T) {
 		}
 	}
 }
+
+// What the user named wrongly is found before anything is connected or started.
+func TestServerMistakesAreFoundAtOnce(t *testing.T) {
+	dir := t.TempDir()
+	token, program := filepath.Join(dir, "token"), filepath.Join(dir, "letta")
+	err := errors.Join(os.WriteFile(token, []byte("hunter2\n"), 0o600), os.WriteFile(program, []byte("#!/bin/sh\nexit 7\n"), 0o700))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		options Options
+		want    error
+	}{
+		"no token file":                {Options{AppServer: "ws://127.0.0.1:9", TokenFile: token + ".none"}, ErrTokenFile},
+		"a token for a managed server": {Options{AppServer: AppServerManaged, TokenFile: token}, ErrTokenFile},
+		"a script that is not there":   {Options{AppServer: AppServerScripted + "none"}, ErrAppServer},
+		"a program that fails":         {Options{DataDir: dir, LettaCommand: program}, ErrNotStarted},
+		"a program that is not there":  {Options{DataDir: dir, LettaCommand: program + ".none"}, ErrNotInstalled},
+	} {
+		if _, err := openServer(t.Context(), c.options); !errors.Is(err, c.want) {
+			t.Errorf("%s: got %v", name, err)
+		} else if strings.Contains(err.Error(), "hunter2") {
+			t.Errorf("%s: the secret is in %v", name, err)
+		}
+	}
+}

@@ -23,7 +23,9 @@ type app struct {
 	logFormat string
 	debugLog  string
 
-	log     zerolog.Logger
+	log       zerolog.Logger
+	logStream redirect // the part of the log that people see
+
 	started bool // a command has begun: flags and arguments were accepted
 	closers []func() error
 }
@@ -59,6 +61,9 @@ func (a *app) exit(ctx context.Context, err error) int {
 	if se, ok := errors.AsType[*statusError](err); ok && se.cause == nil {
 		return status
 	}
+	if errors.Is(context.Cause(ctx), errOutput) {
+		return status // outputStatus tells it
+	}
 	fmt.Fprintln(a.stderr, explain(err))
 	return status
 }
@@ -73,7 +78,7 @@ func (a *app) status(ctx context.Context, err error) int {
 	switch {
 	case errors.Is(context.Cause(ctx), errInterrupted):
 		return exitInterrupted
-	case errors.Is(err, store.ErrAmbiguous), errors.Is(err, store.ErrNotFound), errors.Is(err, orchestrator.ErrAppServer):
+	case errors.Is(err, store.ErrAmbiguous), errors.Is(err, store.ErrNotFound), errors.Is(err, orchestrator.ErrAppServer), errors.Is(err, orchestrator.ErrTokenFile):
 		return exitUsage
 	}
 	return exitEnvironment

@@ -81,13 +81,24 @@ func (f *connectFlags) dial(ctx context.Context) (*appclient.Client, error) {
 	if err != nil {
 		return nil, err
 	}
+	if cfg.Token != nil {
+		if _, err := cfg.Token.Token(ctx); err != nil {
+			return nil, usage(err)
+		}
+	}
 	client, err := appclient.Dial(ctx, cfg)
 	if err != nil {
 		var invalid *appclient.ValidationError
 		if errors.As(err, &invalid) {
 			return nil, usage(err)
 		}
-		return nil, fmt.Errorf("connect to %s: %w", cfg.URL, err)
+		return nil, &directError{orchestrator.ConnectError{Address: cfg.URL, Err: err}}
 	}
 	return client, nil
 }
+
+// directError is a failed connection of a command that has connectFlags.
+type directError struct{ orchestrator.ConnectError }
+
+// Unwrap gives what people are told about.
+func (e *directError) Unwrap() error { return &e.ConnectError }

@@ -163,6 +163,10 @@ func (a *app) printAgents(agents []runner.TeamAgent, asJSON bool) {
 		}
 		rows = append(rows, []string{agent.ID, agent.Team, agent.Agent, agent.Model})
 	}
+	if len(agents) == 0 {
+		fmt.Fprintln(a.stderr, "the orchestrator made no agents there")
+		return
+	}
 	if !asJSON {
 		writeTable(a.stdout, rows)
 	}

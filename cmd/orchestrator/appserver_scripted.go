@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"strings"
 
@@ -53,6 +54,9 @@ such as [[say:hello]].`,
 }
 
 func scriptedOptions(script, listen, transport, tokenFile string) (apptest.Options, error) {
+	if _, _, err := net.SplitHostPort(listen); err != nil {
+		return apptest.Options{}, fmt.Errorf("--listen %s is not of the form HOST:PORT", listen)
+	}
 	options := apptest.Options{Listen: listen, Transport: apptest.Transport(transport), Exec: true}
 	if script != "" {
 		data, err := os.ReadFile(script)

@@ -39,7 +39,15 @@ When the App Server asks whether a tool may be used: --approve allows it, on a
 terminal you are asked, and otherwise it is denied.`,
 		Example: `  orchestrator appserver turn --url ws://127.0.0.1:4500 "Say hello"
   orchestrator appserver turn --url ws://127.0.0.1:4500 --agent AGENT --conversation CONVERSATION "And now?"`,
-		Args: oneArgument("a message"),
+		Args: func(cmd *cobra.Command, args []string) error {
+			switch {
+			case len(args) > 1:
+				return fmt.Errorf("%s takes one message: put its words in quotes\n  example: %s", cmd.CommandPath(), firstExample(cmd))
+			case len(args) == 1 && strings.TrimSpace(args[0]) == "":
+				return errors.New("the message is empty")
+			}
+			return oneArgument("a message")(cmd, args)
+		},
 		RunE: func(cmd *cobra.Command, args []string) error { return a.turn(cmd.Context(), f, args[0]) },
 	}
 	flags := cmd.Flags()
@@ -62,8 +70,8 @@ func (f *turnFlags) start() (appclient.RuntimeStart, error) {
 		return start, err
 	}
 	if start.CWD = cwd; f.connectsLocally() {
-		if real, err := filepath.EvalSymlinks(cwd); err == nil {
-			start.CWD = real
+		if start.CWD, err = filepath.EvalSymlinks(cwd); err != nil {
+			return start, usage(fmt.Errorf("--cwd: %w", err))
 		}
 	}
 	if f.agent != "" {
@@ -104,7 +112,7 @@ func (a *app) turn(ctx context.Context, f turnFlags, message string) (err error)
 		rt := session.Runtime()
 		fmt.Fprintf(a.stderr, "agent %s · conversation %s\n", rt.AgentID, rt.ConversationID)
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, f.timeout, fmt.Errorf("the turn took longer than --timeout %s and was aborted", f.timeout))
+	ctx, cancel := context.WithTimeoutCause(ctx, f.timeout, errTurnTimeout)
 	defer cancel()
 	printer := &turnPrinter{app: a, quiet: f.quiet}
 	result, err := session.RunTurn(ctx, appclient.Turn{
@@ -112,13 +120,18 @@ func (a *app) turn(ctx context.Context, f turnFlags, message string) (err error)
 	})
 	printer.finish(result)
 	switch {
+	case errors.Is(context.Cause(ctx), errTurnTimeout) && err != nil:
+		return &statusError{exitTaskFailed, fmt.Errorf("the turn took longer than --timeout %s and was aborted", f.timeout)}
 	case err != nil:
-		return fmt.Errorf("run the turn: %w", err)
+		return err
 	case !result.OK():
 		return quietExit(exitTaskFailed)
 	}
 	return nil
 }
+
+// errTurnTimeout is the cause of a context that --timeout ended.
+var errTurnTimeout = errors.New("--timeout")
 
 // turnStartError marks what the user named wrongly.
 func turnStartError(err error) error {

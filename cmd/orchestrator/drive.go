@@ -32,7 +32,11 @@ func (a *app) newDrive(o *orchestrator.Orchestrator, f runFlags, task string) *d
 	case f.json:
 		d.reporter = &jsonReporter{out: a.stdout, events: a.stderr, state: func() workflow.TaskState { return d.state }}
 	case isTerminal(a.stdout):
-		d.reporter = &liveReporter{out: a.stdout, palette: colours, lines: timeline{verbose: f.verbose}}
+		live := &liveReporter{out: fileOf(a.stdout), palette: colours, lines: timeline{verbose: f.verbose}}
+		if isTerminal(a.stderr) {
+			live.log, live.logAfter = &a.logStream, a.stderr
+		}
+		d.reporter = live
 	default:
 		d.reporter = &plainReporter{out: a.stdout, palette: colours, lines: timeline{verbose: f.verbose}}
 	}
@@ -95,7 +99,9 @@ func (d *drive) follow(ctx context.Context, updates *engine.Subscription) (workf
 			ran = nil
 		case <-interrupted:
 			interrupted = nil
-			d.reporter.note("stopping; the running turn is aborted (Ctrl-C again to stop at once)")
+			if !errors.Is(context.Cause(ctx), errOutput) {
+				d.reporter.note("stopping; the running turn is aborted (Ctrl-C again to stop at once)")
+			}
 		}
 	}
 	stop()
@@ -161,15 +167,19 @@ func (d *drive) conclude(ctx context.Context, state workflow.State, err error, c
 	case state.Status.Terminal() && err == nil:
 		d.reporter.end(changes)
 		return quietExit(exitTaskFailed)
-	case errors.Is(context.Cause(ctx), errInterrupted) && err == nil:
-		d.reporter.note(fmt.Sprintf("interrupted; task %s is kept. Go on with:\n  %s", d.task, d.resumeCommand()))
+	case errors.Is(context.Cause(ctx), errOutput) && err == nil:
+		fmt.Fprintf(d.app.stderr, "nobody takes the output any more; task %s is kept. Go on with:\n  %s\n", d.task, d.resumeCommand())
 		d.reporter.end("")
+		return quietExit(exitEnvironment)
+	case errors.Is(context.Cause(ctx), errInterrupted) && err == nil:
+		d.reporter.end("")
+		d.reporter.note(fmt.Sprintf("interrupted; task %s is kept. Go on with:\n  %s", d.task, d.resumeCommand()))
 		return quietExit(exitInterrupted)
 	case err == nil:
 		err = errors.New("the engine stopped before the task ended")
 	}
-	d.reporter.note(fmt.Sprintf("task %s is kept. Go on with:\n  %s", d.task, d.resumeCommand()))
 	d.reporter.end("")
+	d.reporter.note(fmt.Sprintf("task %s is kept. Go on with:\n  %s", d.task, d.resumeCommand()))
 	return err
 }
 

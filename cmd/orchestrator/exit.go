@@ -7,6 +7,7 @@ const (
 	exitUsage       = 2   // bad flags, bad team file, bad input
 	exitEnvironment = 3   // App Server, data directory or storage
 	exitInterrupted = 130 // the user interrupted; the task can be resumed
+	exitBrokenPipe  = 141 // the reader of the standard output went away
 )
 
 const exitStatusHelp = `Exit statuses of every command:
@@ -19,6 +20,8 @@ const exitStatusHelp = `Exit statuses of every command:
        storage trouble
   130  interrupted by the user; a task that was running can be resumed with
        "orchestrator run --resume TASK"
+  141  the reader of the output went away (| head); a task that was running can
+       be resumed
 `
 
 // statusError ends the command with an exit status. With a nil cause nothing

@@ -7,10 +7,15 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"github.com/seed-e05a5b32/orchestrator/internal/suggest"
 )
 
 // flagError adds the flag that was probably meant.
 func flagError(cmd *cobra.Command, err error) error {
+	if invalid, ok := errors.AsType[*pflag.InvalidValueError](err); ok {
+		return usage(fmt.Errorf("--%s %q is not %s\n  see: %s --help", invalid.GetFlag().Name, invalid.GetValue(), valueKind(invalid.GetFlag()), cmd.CommandPath()))
+	}
 	unknown, ok := errors.AsType[*pflag.NotExistError](err)
 	if !ok {
 		return usage(fmt.Errorf("%w\n  see: %s --help", err, cmd.CommandPath()))
@@ -22,40 +27,29 @@ func flagError(cmd *cobra.Command, err error) error {
 	return usage(fmt.Errorf("%s\n  see: %s --help", text, cmd.CommandPath()))
 }
 
+// valueKind says what a flag takes.
+func valueKind(f *pflag.Flag) string {
+	switch f.Value.Type() {
+	case "int":
+		return "a whole number"
+	case "bool":
+		return "true or false"
+	case "duration":
+		return "a duration such as 90s or 15m"
+	}
+	return "a " + f.Value.Type()
+}
+
 func nearestFlag(cmd *cobra.Command, name string) string {
-	best, bestDistance := "", 3
+	var names []string
 	visit := func(f *pflag.Flag) {
-		if f.Hidden {
-			return
-		}
-		if d := distance(name, f.Name); d < bestDistance {
-			best, bestDistance = f.Name, d
+		if !f.Hidden {
+			names = append(names, f.Name)
 		}
 	}
 	cmd.Flags().VisitAll(visit)
 	cmd.InheritedFlags().VisitAll(visit)
-	return best
-}
-
-// distance is the number of edits that turn a into b.
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := diagonal
-			if a[i] != b[j] {
-				cost++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(cost, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
+	return suggest.Nearest(name, names)
 }
 
 // oneArgument asks for exactly one argument and says which.

@@ -5,7 +5,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode/utf8"
 )
 
 // formatElapsed writes a duration as people read it: 0.4s, 12s, 2m10s, 1h04m.
@@ -66,32 +65,3 @@ func formatTime(t time.Time, loc *time.Location) string {
 
 // shortRevision is enough of a team's hash to tell revisions apart.
 func shortRevision(rev string) string { return rev[:min(len(rev), 8)] }
-
-// oneLine puts text on one line of at most width characters.
-func oneLine(text string, width int) string {
-	text = strings.Join(strings.Fields(text), " ")
-	if utf8.RuneCountInString(text) <= width {
-		return text
-	}
-	runes := []rune(text)
-	return string(runes[:max(width-1, 0)]) + "…"
-}
-
-// excerpt keeps the first lines of a text; left says how many lines were cut.
-func excerpt(text string, lines int) (kept []string, left int) {
-	all := strings.Split(strings.TrimRight(text, "\n"), "\n")
-	if lines <= 0 || len(all) <= lines {
-		return all, 0
-	}
-	return all[:lines], len(all) - lines
-}
-
-// pad fills s with spaces up to width characters.
-func pad(s string, width int) string {
-	return s + strings.Repeat(" ", max(width-utf8.RuneCountInString(s), 0))
-}
-
-// padLeft fills s with leading spaces up to width characters.
-func padLeft(s string, width int) string {
-	return strings.Repeat(" ", max(width-utf8.RuneCountInString(s), 0)) + s
-}

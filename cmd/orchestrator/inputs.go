@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"unicode/utf8"
 
 	"gopkg.in/yaml.v3"
 )
@@ -18,12 +19,8 @@ func readInputs(file string, stdin io.Reader, pairs []string) (map[string]any, e
 		if err != nil {
 			return nil, fmt.Errorf("read the inputs: %w", err)
 		}
-		// JSON is YAML.
-		if err := yaml.Unmarshal(data, &inputs); err != nil {
-			return nil, fmt.Errorf("the inputs file %s must hold one object in JSON or YAML: %w", file, err)
-		}
-		if inputs == nil {
-			inputs = map[string]any{}
+		if inputs, err = parseInputs(file, data); err != nil {
+			return nil, err
 		}
 	}
 	seen := map[string]bool{}
@@ -35,8 +32,34 @@ func readInputs(file string, stdin io.Reader, pairs []string) (map[string]any, e
 		case seen[name]:
 			return nil, fmt.Errorf("--input %s is given twice", name)
 		}
+		// A journal in JSON would change such a text without a word.
+		if !utf8.ValidString(value) {
+			return nil, fmt.Errorf("--input %s is not text in UTF-8\n  what to do: convert it, or put it into a file that the agents read", name)
+		}
 		seen[name] = true
 		inputs[name] = value
+	}
+	return inputs, nil
+}
+
+// parseInputs reads one object; JSON is YAML. An empty file has no inputs.
+func parseInputs(file string, data []byte) (map[string]any, error) {
+	if file == "-" {
+		file = "the standard input"
+	}
+	var node yaml.Node
+	if err := yaml.Unmarshal(data, &node); err != nil {
+		return nil, fmt.Errorf("the inputs in %s are neither JSON nor YAML: %s", file, strings.TrimPrefix(err.Error(), "yaml: "))
+	}
+	inputs := map[string]any{}
+	if len(node.Content) == 0 || node.Content[0].Tag == "!!null" {
+		return inputs, nil
+	}
+	if node.Content[0].Kind != yaml.MappingNode {
+		return nil, fmt.Errorf("the inputs in %s must be one object of names and values, for example {\"goal\": \"…\"}", file)
+	}
+	if err := node.Decode(&inputs); err != nil {
+		return nil, fmt.Errorf("the inputs in %s: %s", file, strings.TrimPrefix(strings.TrimPrefix(err.Error(), "yaml: "), "unmarshal errors:\n  "))
 	}
 	return inputs, nil
 }

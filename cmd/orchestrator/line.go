@@ -5,12 +5,19 @@ import (
 	"fmt"
 	"strings"
 	"time"
+	"unicode/utf8"
+
+	"charm.land/lipgloss/v2"
 
 	"github.com/seed-e05a5b32/orchestrator/workflow"
 )
 
-// minNameWidth keeps short teams readable.
-const minNameWidth = 10
+// The column of names is as wide as the names want, within these bounds. What
+// is longer than that is printed whole and moves its own line.
+const (
+	minNameWidth = 10
+	maxNameWidth = 24
+)
 
 // lineStyle lays out the lines of one task.
 type lineStyle struct {
@@ -21,8 +28,9 @@ type lineStyle struct {
 func newLineStyle(p palette, names []string) lineStyle {
 	width := minNameWidth
 	for _, name := range append([]string{workflow.TerminalSucceeded}, names...) {
-		width = max(width, len(name))
+		width = max(width, utf8.RuneCountInString(name))
 	}
+	width = min(width, maxNameWidth)
 	return lineStyle{palette: p, nameWidth: width}
 }
 
@@ -77,7 +85,7 @@ func (l lineStyle) resultLines(s *story, changes string) string {
 	}
 	lines := []string{fmt.Sprintf("%s %s in %s · %s · %s tokens", mark, l.bold(string(r.State)),
 		formatElapsed(r.At.Sub(s.Submitted)), plural(s.sent(), "turn"), formatCount(s.Usage.TotalTokens))}
-	lines = append(lines, "  why: "+cmp.Or(r.Explanation, "no explanation was recorded"))
+	lines = append(lines, "  why: "+cmp.Or(oneLine(s.shortExplanation(), 600), "no explanation was recorded"))
 	if changes != "" {
 		lines = append(lines, "  "+changes)
 	}
@@ -88,8 +96,41 @@ func (l lineStyle) resultLines(s *story, changes string) string {
 	return strings.Join(lines, "\n")
 }
 
-// runningLine is the live line of an attempt that has not ended.
-func (l lineStyle) runningLine(mark string, node string, elapsed time.Duration, parts ...string) string {
-	return strings.TrimRight(fmt.Sprintf("  %s %s %s   %s", mark, l.name(pad(node, l.nameWidth)),
-		padLeft(formatElapsed(elapsed), 6), strings.Join(parts, " · ")), " ")
+// runningLine is the live line of an attempt that has not ended, within width
+// characters; 0 is any number. tail is what must stay: what is shortened is
+// first the activity, and then the name.
+func (l lineStyle) runningLine(width int, mark, node string, elapsed time.Duration, what string, tail ...string) string {
+	after := strings.Join(tail, " · ")
+	if after != "" && what != "" {
+		after = " · " + after
+	}
+	name, took := pad(node, l.nameWidth), padLeft(formatElapsed(elapsed), 6)
+	fixed := utf8.RuneCountInString("  "+mark+" "+" "+took+"   ") + utf8.RuneCountInString(after)
+	if width > 0 {
+		const leastActivity = 12
+		if room := max(width-fixed-min(leastActivity, lipgloss.Width(what)), 8); room < utf8.RuneCountInString(name) {
+			name = cut(node, room)
+		}
+		room := width - fixed - utf8.RuneCountInString(name)
+		if room == 0 {
+			room = -1
+		}
+		if what = narrow(what, room); what == "" {
+			after = strings.TrimPrefix(after, " · ")
+		}
+	}
+	return narrow(strings.TrimRight("  "+mark+" "+l.name(name)+" "+took+"   "+what+after, " "), width)
+}
+
+// narrow cuts text to the columns that it takes on a terminal, where a
+// character may take two; colours are kept. With 0 it cuts
+// nothing, with less it leaves nothing.
+func narrow(text string, columns int) string {
+	if columns == 0 || lipgloss.Width(text) <= columns {
+		return text
+	}
+	if columns < 2 {
+		return ""
+	}
+	return lipgloss.NewStyle().Inline(true).MaxWidth(columns-1).Render(text) + "…"
 }

@@ -1,8 +1,10 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -25,7 +27,13 @@ func newList(a *app) *cobra.Command {
   orchestrator list --state failed --team plan-code-review --json`,
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if limit < 0 {
+				return usage(fmt.Errorf("--limit %d is less than 0", limit))
+			}
 			filter := store.Filter{Team: team, Limit: limit}
+			if limit == 0 {
+				filter.Limit = math.MaxInt32 // the store takes 0 for its default
+			}
 			for _, name := range states {
 				state, err := taskState(name)
 				if err != nil {
@@ -34,6 +42,10 @@ func newList(a *app) *cobra.Command {
 				filter.Status = append(filter.Status, state)
 			}
 			s, err := openReader(cmd.Context(), dataDir)
+			if errors.Is(err, store.ErrNoStore) && dataDir == "" {
+				fmt.Fprintln(a.stderr, noTasks(store.Filter{})) // the first thing that many people type
+				return nil
+			}
 			if err != nil {
 				return err
 			}
@@ -47,7 +59,14 @@ func newList(a *app) *cobra.Command {
 				}
 				return nil
 			}
+			if len(tasks) == 0 {
+				fmt.Fprintln(a.stderr, noTasks(filter))
+				return nil
+			}
 			writeTable(a.stdout, taskRows(tasks, time.Now()))
+			if limit > 0 && len(tasks) == limit {
+				fmt.Fprintf(a.stderr, "only the newest %d are shown; --limit 0 shows all\n", limit)
+			}
 			return nil
 		},
 	}
@@ -55,9 +74,17 @@ func newList(a *app) *cobra.Command {
 	dataDirFlag(flags, &dataDir)
 	flags.StringSliceVar(&states, "state", nil, "only tasks in this state (queued, running, waiting, paused, succeeded, failed, cancelled); may be repeated")
 	flags.StringVar(&team, "team", "", "only tasks of this team")
-	flags.IntVar(&limit, "limit", 100, "at most so many")
+	flags.IntVar(&limit, "limit", 100, "at most so many; 0 is all")
 	flags.BoolVar(&asJSON, "json", false, "one JSON object per line")
 	return cmd
+}
+
+// noTasks says that nothing is there, and what would be.
+func noTasks(f store.Filter) string {
+	if len(f.Status) > 0 || f.Team != "" {
+		return "no task fits; without --state and --team all are listed"
+	}
+	return "no tasks yet: orchestrator run TEAM.yaml starts one"
 }
 
 func taskState(name string) (workflow.TaskState, error) {

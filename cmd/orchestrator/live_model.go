@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"strings"
 	"time"
 
@@ -38,7 +39,12 @@ type liveModel struct {
 	frame    int
 	running  []step
 	activity map[int]activity // by turn
+	drawn    chan<- struct{}  // closed when frames are drawn for certain; nil is nobody waits
 }
+
+// framesDrawn is the number of ticks after which the first frame is on the
+// terminal: bubbletea draws many times in the time of one tick.
+const framesDrawn = 2
 
 // activity is the last that is known of a running turn.
 type activity struct {
@@ -46,8 +52,8 @@ type activity struct {
 	tokens int64
 }
 
-func newLiveModel(style lineStyle, team *workflow.Team) liveModel {
-	m := liveModel{style: style, timeouts: map[string]time.Duration{}, activity: map[int]activity{}, now: time.Now()}
+func newLiveModel(style lineStyle, team *workflow.Team, drawn chan<- struct{}) liveModel {
+	m := liveModel{style: style, timeouts: map[string]time.Duration{}, activity: map[int]activity{}, now: time.Now(), drawn: drawn}
 	for name, agent := range team.Agents {
 		m.timeouts[name] = agent.TurnTimeout
 	}
@@ -68,6 +74,9 @@ func (m liveModel) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 		m.width = msg.Width
 	case tickMsg:
 		m.now, m.frame = time.Time(msg), m.frame+1
+		if m.frame == framesDrawn && m.drawn != nil {
+			close(m.drawn)
+		}
 		return m, tick()
 	case runningMsg:
 		m.running = msg
@@ -120,39 +129,40 @@ func (m liveModel) line(st *step) string {
 	frames := []rune(spinnerFrames)
 	mark := string(frames[m.frame%len(frames)])
 	elapsed := st.elapsed(m.now)
-	var parts []string
-	switch a := m.activity[st.Turn]; {
+	a := m.activity[st.Turn]
+	switch {
 	case st.NotBefore.After(m.now):
-		parts = append(parts, "again in "+formatElapsed(st.NotBefore.Sub(m.now)))
+		return m.style.runningLine(m.width, mark, st.Node, elapsed, "again in "+formatElapsed(st.NotBefore.Sub(m.now)))
 	case st.Sent.IsZero():
-		parts = append(parts, "starting")
-	default:
-		what := a.what
-		if what == "" {
-			what = "waiting for the model"
-		}
-		parts = append(parts, oneLine(what, max(24, m.width-m.style.nameWidth-48)))
-		if a.tokens > 0 {
-			parts = append(parts, formatCount(a.tokens)+" tokens")
-		}
-		limit := m.timeouts[st.Node]
-		if limit == 0 {
-			limit = defaultTurnTimeout
-		}
-		// The limit matters to people only when it comes near.
-		if left := limit - elapsed; left < limit/4 {
-			parts = append(parts, formatLimit(left)+" left of "+formatLimit(limit))
-		}
+		return m.style.runningLine(m.width, mark, st.Node, elapsed, "starting")
 	}
-	return m.style.runningLine(mark, st.Node, elapsed, parts...)
+	var tail []string
+	if a.tokens > 0 {
+		tail = append(tail, formatCount(a.tokens)+" tokens")
+	}
+	limit := cmp.Or(m.timeouts[st.Node], defaultTurnTimeout)
+	tail = append(tail, formatLeft(limit-elapsed)+" left of "+formatLimit(limit))
+	what := oneLine(cmp.Or(a.what, "waiting for the model"), 200)
+	return m.style.runningLine(m.width, mark, st.Node, elapsed, what, tail...)
 }
 
 // formatLimit writes a limit as the team file does: 15m, not 15m00s.
 func formatLimit(d time.Duration) string {
 	text := formatElapsed(d)
-	text = strings.TrimSuffix(text, "00s")
+	if strings.ContainsAny(text, "mh") {
+		text = strings.TrimSuffix(text, "00s")
+	}
 	if strings.Contains(text, "h") {
 		text = strings.TrimSuffix(text, "00m")
 	}
 	return text
+}
+
+// formatLeft writes what is left of a limit: whole minutes while there are
+// some, because nobody reads the seconds of a quarter of an hour.
+func formatLeft(d time.Duration) string {
+	if d < 2*time.Minute {
+		return formatElapsed(d.Truncate(time.Second))
+	}
+	return formatLimit(d.Truncate(time.Minute))
 }

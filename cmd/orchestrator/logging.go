@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
+	"sync"
 
 	"github.com/rs/zerolog"
 )
@@ -15,12 +17,13 @@ func (a *app) setUpLog() error {
 	if err != nil || a.logLevel == "" {
 		return usage(fmt.Errorf("--log-level %q is none of trace, debug, info, warn, error, disabled", a.logLevel))
 	}
+	a.logStream.to(a.stderr)
 	var people io.Writer
 	switch a.logFormat {
 	case "json":
-		people = a.stderr
+		people = &a.logStream
 	case "console":
-		people = zerolog.ConsoleWriter{Out: a.stderr, NoColor: !paletteFor(a.stderr).on, TimeFormat: "15:04:05"}
+		people = zerolog.ConsoleWriter{Out: &a.logStream, NoColor: !paletteFor(a.stderr).on, TimeFormat: "15:04:05"}
 	default:
 		return usage(fmt.Errorf("--log-format %q is none of console, json", a.logFormat))
 	}
@@ -37,4 +40,35 @@ func (a *app) setUpLog() error {
 	}
 	a.log = zerolog.New(writer).Level(least).With().Timestamp().Logger()
 	return nil
+}
+
+// redirect is a stream whose target can be changed: while a live view has the
+// terminal, lines of the log go through it, else they would destroy it.
+type redirect struct {
+	mu     sync.Mutex
+	target io.Writer
+}
+
+// Write implements io.Writer.
+func (r *redirect) Write(p []byte) (int, error) {
+	r.mu.Lock()
+	target := r.target
+	r.mu.Unlock()
+	return target.Write(p)
+}
+
+// to changes the target.
+func (r *redirect) to(w io.Writer) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.target = w
+}
+
+// lineWriter hands over what is written, line by line.
+type lineWriter func(lines ...string)
+
+// Write implements io.Writer.
+func (w lineWriter) Write(p []byte) (int, error) {
+	w(strings.Split(strings.TrimRight(string(p), "\n"), "\n")...)
+	return len(p), nil
 }

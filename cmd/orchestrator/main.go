@@ -10,11 +10,13 @@ func main() { os.Exit(Main(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }
 
 // Main runs the command line and returns the exit status.
 func Main(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
-	ctx, stop := withInterrupt(stdout, stderr)
+	ctx, cancel, stop := withInterrupt(stdout, stderr)
 	defer stop()
-	a := &app{stdin: stdin, stdout: stdout, stderr: stderr}
+	out := newOutput(stdout, cancel)
+	a := &app{stdin: stdin, stdout: out, stderr: stderr}
 	defer a.close()
 	root := newRoot(a)
 	root.SetArgs(args)
-	return a.exit(ctx, root.ExecuteContext(ctx))
+	status := a.exit(ctx, root.ExecuteContext(ctx))
+	return a.outputStatus(status, out.failure())
 }

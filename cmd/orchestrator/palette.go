@@ -32,8 +32,8 @@ func (p palette) bold(s string) string {
 
 // isTerminal reports whether w is a terminal that can be redrawn.
 func isTerminal(w io.Writer) bool {
-	f, ok := w.(*os.File)
-	return ok && term.IsTerminal(int(f.Fd())) && os.Getenv("TERM") != "dumb"
+	f := fileOf(w)
+	return f != nil && term.IsTerminal(int(f.Fd())) && os.Getenv("TERM") != "dumb"
 }
 
 // paletteFor colours terminals only, and obeys NO_COLOR.

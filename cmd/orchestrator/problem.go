@@ -26,30 +26,21 @@ func explain(err error) string {
 	if todo != "" {
 		text += "\n  what to do: " + todo
 	}
-	return text
+	return printable(text)
 }
 
 // diagnose knows the errors that people meet. Texts of this project's own
 // typed errors are complete already and are printed as they are.
 func diagnose(err error) (what, todo string) {
-	if w, t, ok := diagnoseStore(err); ok {
-		return w, t
-	}
-	if w, t, ok := diagnoseServer(err); ok {
-		return w, t
+	for _, known := range []func(error) (string, string, bool){diagnoseStore, diagnoseServer, diagnoseFile} {
+		if w, t, ok := known(err); ok {
+			return w, t
+		}
 	}
 	switch {
-	case errors.Is(err, orchestrator.ErrWorkspace):
-		return firstSentence(err), "make the directory, or name another one with --workspace"
-	case errors.Is(err, fs.ErrNotExist):
-		if pe, ok := errors.AsType[*fs.PathError](err); ok {
-			return fmt.Sprintf("there is no file %s", pe.Path), "check the path; it is relative to the current directory"
-		}
-	case errors.Is(err, fs.ErrPermission):
-		if pe, ok := errors.AsType[*fs.PathError](err); ok {
-			return fmt.Sprintf("no permission to %s %s", pe.Op, pe.Path), "check who owns it"
-		}
-	case errors.Is(err, context.Canceled), errors.Is(err, errInterrupted):
+	case errors.Is(err, errInterrupted):
+		return err.Error(), ""
+	case errors.Is(err, context.Canceled):
 		return "interrupted", ""
 	}
 	if se, ok := errors.AsType[*statusError](err); ok && se.status == exitUsage {
@@ -58,9 +49,41 @@ func diagnose(err error) (what, todo string) {
 	return err.Error(), ""
 }
 
+// diagnoseFile knows what goes wrong with files and directories that people name.
+func diagnoseFile(err error) (what, todo string, ok bool) {
+	pe, isPath := errors.AsType[*fs.PathError](err)
+	switch {
+	case errors.Is(err, orchestrator.ErrWorkspace) && isPath && errors.Is(err, fs.ErrNotExist):
+		return "there is no directory " + pe.Path + " for the agents to work in", "make it, or name another one with --workspace", true
+	case errors.Is(err, orchestrator.ErrWorkspace):
+		return firstSentence(err), "name a directory with --workspace", true
+	case errors.Is(err, syscall.EADDRINUSE):
+		return "another process listens at " + address(err), "choose another address, or port 0 for a free one", true
+	case !isPath:
+		return "", "", false
+	case errors.Is(err, fs.ErrNotExist) && pe.Op == "mkdir":
+		return "the directory " + pe.Path + " cannot be made", "choose another one with --data-dir", true
+	case errors.Is(err, fs.ErrNotExist):
+		return "there is no file " + pe.Path, "check the path; it is relative to the current directory", true
+	case errors.Is(err, syscall.EISDIR):
+		return pe.Path + " is a directory, and a file is wanted", "name a file in it", true
+	case errors.Is(err, syscall.ENOTDIR):
+		return pe.Path + " is a file, or lies below one, and a directory is wanted", "name a directory", true
+	case errors.Is(err, fs.ErrPermission):
+		return fmt.Sprintf("no permission for %s (%s)", pe.Path, pe.Op), "check who owns it, or choose another one", true
+	case errors.Is(err, syscall.ENOSPC):
+		return "no space is left for " + pe.Path, "free disk space, or choose another directory; what was committed is kept", true
+	}
+	return "", "", false
+}
+
 func diagnoseStore(err error) (what, todo string, ok bool) {
 	if e, is := errors.AsType[*store.LockedError](err); is {
-		return e.Error(), "wait for it to end, stop it, or use another directory with --data-dir", true
+		holder := "another process"
+		if e.PID != 0 {
+			holder = fmt.Sprintf("%s (process %d)", e.Command, e.PID)
+		}
+		return fmt.Sprintf("the data directory %s is in use by %s", e.Dir, holder), "wait for it to end, stop it, or use another directory with --data-dir", true
 	}
 	if e, is := errors.AsType[*store.AmbiguousError](err); is {
 		return e.Error(), "", true
@@ -69,15 +92,44 @@ func diagnoseStore(err error) (what, todo string, ok bool) {
 		return e.Error(), "", true
 	}
 	if e, is := errors.AsType[*store.StorageError](err); is {
-		return e.Error(), "check the disk of " + e.Dir + "; everything that was committed is kept", true
+		what, todo = diagnoseStorage(e)
+		return what, todo, true
 	}
 	switch {
 	case errors.Is(err, store.ErrNoStore):
-		return err.Error(), "", true
+		dir, _, _ := strings.Cut(strings.TrimPrefix(err.Error(), "open "), ": "+store.ErrNoStore.Error())
+		return "there is no store in " + dir, "run a task first, or name another data directory with --data-dir", true
 	case errors.Is(err, store.ErrNotFound):
 		return err.Error(), "orchestrator list shows the tasks; --data-dir chooses another data directory", true
 	}
 	return "", "", false
+}
+
+// SQLite's primary result codes that say what a person can do.
+const (
+	sqliteReadOnly = 8
+	sqliteFull     = 13
+	sqliteCantOpen = 14
+)
+
+// diagnoseStorage tells a full disk from a directory that may not be written
+// and from a disk that fails.
+func diagnoseStorage(e *store.StorageError) (what, todo string) {
+	kept := "; everything that was committed is kept"
+	var coded interface {
+		error
+		Code() int
+	}
+	if errors.As(e.Err, &coded) {
+		switch coded.Code() & 0xff {
+		case sqliteFull:
+			return "the disk of " + e.Dir + " is full", "free disk space and go on" + kept
+		case sqliteReadOnly, sqliteCantOpen:
+			return "no permission to write in " + e.Dir, "check who owns it and what is in it; reading needs that too while nobody else has it open"
+		}
+		return fmt.Sprintf("%s in %s: %s", e.Op, e.Dir, coded.Error()), "check the disk of " + e.Dir + ", and whether it is full" + kept
+	}
+	return firstSentence(e), "check the disk of " + e.Dir + kept
 }
 
 func diagnoseServer(err error) (what, todo string, ok bool) {
@@ -86,14 +138,16 @@ func diagnoseServer(err error) (what, todo string, ok bool) {
 	case errors.Is(err, orchestrator.ErrNotInstalled):
 		return "the Letta App Server is not installed, or not where --letta says",
 			"npm install -g @letta-ai/letta-code, or name an App Server that runs already: --app-server ws://HOST:PORT", true
+	case errors.Is(err, orchestrator.ErrNotStarted) && !errors.Is(err, context.Canceled):
+		return oneLine(err.Error(), 500), "start it by hand to see more (letta server --backend local --listen ws://127.0.0.1:0); --letta names another program", true
 	case errors.Is(err, appclient.ErrUnauthorized):
-		return firstSentence(err), "give the file that holds the token of the App Server: --token-file (run: --app-server-token-file)", true
+		return unauthorized(err)
 	case errors.Is(err, appclient.ErrForbidden):
-		return firstSentence(err), "check the URL, and any proxy between here and the App Server", true
+		return connectText(err), "check the URL, and any proxy between here and the App Server", true
 	case errors.Is(err, appclient.ErrServerBusy):
-		return firstSentence(err), "close the other client, or use an App Server from version 0.29.7 on, which takes many", true
+		return connectText(err), "close the other client, or use an App Server from version 0.29.7 on, which takes many", true
 	case errors.Is(err, appclient.ErrSplitNotSupported):
-		return firstSentence(err), "leave --transport out", true
+		return connectText(err), "leave --transport out", true
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return "nothing listens at " + address(err),
 			"start an App Server (letta server --backend local --listen ws://127.0.0.1:4500), or let the orchestrator start it: orchestrator run --app-server managed", true
@@ -102,15 +156,61 @@ func diagnoseServer(err error) (what, todo string, ok bool) {
 		errors.As(err, &dns)
 		return fmt.Sprintf("there is no host %q", dns.Name), "check the URL of the App Server", true
 	case errors.Is(err, appclient.ErrRequestTimeout):
-		return firstSentence(err), "look into the log of the App Server, or restart it", true
+		return connectText(err), "look into the log of the App Server, or restart it", true
 	case errors.Is(err, appclient.ErrConnectionLost):
-		return firstSentence(err), "check that the App Server still runs: orchestrator appserver info --url URL", true
+		return connectText(err), "check that the App Server still runs: orchestrator appserver info --url URL", true
 	case errors.As(err, &command):
 		return fmt.Sprintf("the App Server refused %s: %s", command.Command, command.Message), "", true
+	case errors.As(err, new(*appclient.RuntimeStartError)):
+		var start *appclient.RuntimeStartError
+		errors.As(err, &start)
+		return "the App Server refused to start the conversation: " + start.Message, "check the ids of agent and conversation, and the model", true
 	case errors.As(err, new(*appclient.ValidationError)):
-		return firstSentence(err), "", true
+		var invalid *appclient.ValidationError
+		errors.As(err, &invalid)
+		return invalid.Error(), "", true
+	case errors.As(err, new(*orchestrator.ConnectError)):
+		return connectText(err), "check the address: it is that of an App Server, as ws://HOST:PORT", true
 	}
 	return "", "", false
+}
+
+// unauthorized tells a missing token from a wrong one.
+func unauthorized(err error) (what, todo string, ok bool) {
+	flag := "--app-server-token-file"
+	if _, direct := errors.AsType[*directError](err); direct {
+		flag = "--token-file"
+	}
+	if strings.Contains(err.Error(), "missing") {
+		return "the App Server" + at(err) + " wants a token, and none was given", "name the file that holds it: " + flag + " FILE", true
+	}
+	return "the App Server" + at(err) + " refused the token", "check that the file given with " + flag + " holds the token of this App Server", true
+}
+
+// at says where a connection was tried, where that is known.
+func at(err error) string {
+	if e, ok := errors.AsType[*orchestrator.ConnectError](err); ok {
+		return " at " + e.Address
+	}
+	return ""
+}
+
+// connectText is the address and the cause, without the steps between them.
+func connectText(err error) string {
+	e, ok := errors.AsType[*orchestrator.ConnectError](err)
+	if !ok {
+		return firstSentence(err)
+	}
+	text := firstSentence(e.Err)
+	for _, step := range []string{"connect to the App Server: ", "open ws"} {
+		if rest, found := strings.CutPrefix(text, step); found {
+			text = rest
+			if step == "open ws" { // what follows is the address once more
+				_, text, _ = strings.Cut(text, ": ")
+			}
+		}
+	}
+	return "cannot connect to " + e.Address + ": " + text
 }
 
 // address finds where a connection was tried.
@@ -124,8 +224,7 @@ func address(err error) string {
 	return "the address of the App Server"
 }
 
-// firstSentence keeps the first line of an error's text, without the repeated
-// prefixes that wrapping puts in front.
+// firstSentence keeps the first line of an error's text.
 func firstSentence(err error) string {
 	line, _, _ := strings.Cut(err.Error(), "\n")
 	return line

@@ -8,6 +8,9 @@ import (
 
 // remedy says what a person can do about a failed task.
 func remedy(s *story) string {
+	if n := len(s.Steps); n > 0 && s.Steps[n-1].Sent.IsZero() && s.Steps[n-1].Finished != nil {
+		return "mend what the error says, then run the team again; nothing was asked of the agent"
+	}
 	again := "run the team again; the workspace is as the agents left it"
 	switch s.Result.Reason {
 	case workflow.ReasonConnectionLost:

@@ -14,7 +14,7 @@ type reporter interface {
 	record(rec store.Record)
 	// progress shows what a running turn does.
 	progress(turn int, node string, p engine.Progress)
-	// note shows a remark of the command itself.
+	// note shows a remark of the command itself, also after end.
 	note(text string)
 	// end shows the result and gives the terminal back. changes may be empty.
 	// It is called once, also when the task has not ended.

@@ -16,7 +16,12 @@ func newRoles(a *app) *cobra.Command {
 		Short: "List the library of roles, or print one role",
 		Example: `  orchestrator roles
   orchestrator roles coder`,
-		Args: cobra.MaximumNArgs(1),
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 1 {
+				return oneArgument("no argument, or the name of one role")(cmd, args)
+			}
+			return nil
+		},
 		RunE: func(_ *cobra.Command, args []string) error {
 			library, err := roles.Load(dir)
 			if err != nil {

@@ -45,8 +45,11 @@ last committed step. A second Ctrl-C ends the program at once.`,
   orchestrator run team.yaml --inputs-file inputs.json --app-server ws://127.0.0.1:4500 --json
   orchestrator run --resume 01JDQ7`,
 		Args: func(cmd *cobra.Command, args []string) error {
-			if f.resume != "" {
+			if cmd.Flags().Changed("resume") {
 				return f.checkResume(cmd.Flags(), args)
+			}
+			if len(args) > 1 {
+				return fmt.Errorf("orchestrator run takes one team file, and after it got %q: an input is given as --input name=value", args[1])
 			}
 			return oneArgument("a team file, or --resume TASK")(cmd, args)
 		},
@@ -81,6 +84,9 @@ func rolesFlag(flags *pflag.FlagSet, dir *string) {
 
 // checkResume refuses what only makes sense for a new task.
 func (f *runFlags) checkResume(flags *pflag.FlagSet, args []string) error {
+	if f.resume == "" {
+		return errors.New("--resume needs a task: orchestrator list shows them")
+	}
 	if len(args) > 0 {
 		return fmt.Errorf("--resume goes on with the team that the task was started with: leave %s out", args[0])
 	}

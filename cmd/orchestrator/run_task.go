@@ -1,8 +1,11 @@
 package main
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
+	"time"
 
 	"github.com/seed-e05a5b32/orchestrator/orchestrator"
 	"github.com/seed-e05a5b32/orchestrator/workflow"
@@ -18,14 +21,11 @@ func (a *app) run(ctx context.Context, file string, f runFlags) (err error) {
 	if err != nil {
 		return err
 	}
-	o, err := orchestrator.New(ctx, options)
+	o, err := a.open(ctx, options)
 	if err != nil {
 		return err
 	}
 	defer a.closing(&err, func() error { return o.Close(context.WithoutCancel(ctx)) })
-	if _, err := o.CheckAppServer(ctx); err != nil {
-		return err
-	}
 	state, created, err := o.Submit(ctx, orchestrator.Submission{Team: team, Input: input, Workspace: workspace, Key: f.key})
 	if err != nil {
 		return usageIfWorkspace(err)
@@ -50,14 +50,11 @@ func (a *app) resume(ctx context.Context, f runFlags) (err error) {
 	if options.AppServer == "" {
 		options.AppServer = lastServer(found.state)
 	}
-	o, err := orchestrator.New(ctx, options)
+	o, err := a.open(ctx, options)
 	if err != nil {
 		return err
 	}
 	defer a.closing(&err, func() error { return o.Close(context.WithoutCancel(ctx)) })
-	if _, err := o.CheckAppServer(ctx); err != nil {
-		return err
-	}
 	d := a.newDrive(o, f, found.state.Task)
 	d.remarks = resumeRemarks(found.state)
 	return d.run(ctx)
@@ -114,4 +111,32 @@ func resumeRemarks(s workflow.State) []string {
 		out = append(out, "resuming: no turn was under way")
 	}
 	return out
+}
+
+// startNotice is how long the App Server may take before people are told what
+// is waited for.
+const startNotice = 2 * time.Second
+
+// open opens the data directory and an App Server that answers.
+func (a *app) open(ctx context.Context, options orchestrator.Options) (_ *orchestrator.Orchestrator, err error) {
+	notice := time.AfterFunc(startNotice, func() {
+		fmt.Fprintf(a.stderr, "waiting for the App Server (%s) …\n", cmp.Or(options.AppServer, orchestrator.AppServerManaged))
+	})
+	defer notice.Stop()
+	o, err := orchestrator.New(ctx, options)
+	if err != nil {
+		return nil, beforeSubmission(ctx, err)
+	}
+	if _, err := o.CheckAppServer(ctx); err != nil {
+		return nil, errors.Join(beforeSubmission(ctx, err), o.Close(context.WithoutCancel(ctx)))
+	}
+	return o, nil
+}
+
+// beforeSubmission says that an interrupted command had done nothing yet.
+func beforeSubmission(ctx context.Context, err error) error {
+	if errors.Is(context.Cause(ctx), errInterrupted) {
+		return fmt.Errorf("%w before anything was asked of an agent", errInterrupted)
+	}
+	return err
 }

@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -24,7 +25,7 @@ import (
 //	appserver NAME SCRIPT [single|split] [TOKEN]  serves SCRIPT; $NAME is its address
 //	exits N orchestrator ...                      runs the program and checks its exit status
 //	waitturns NAME N                              waits until server NAME was asked for N turns
-//	signal SIG NAME N STATUS orchestrator ...     runs it, sends SIG after N model requests at server NAME
+//	signal SIG NAME N STATUS orchestrator ...     runs it, sends SIG (INT, HUP, TERM, KILL, or some with + between) after N model requests at server NAME
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: filepath.Join("testdata", "script"),
@@ -103,7 +104,7 @@ func exits(ts *testscript.TestScript, _ bool, args []string) {
 }
 
 func signalAfter(ts *testscript.TestScript, _ bool, args []string) {
-	sig := map[string]syscall.Signal{"INT": syscall.SIGINT, "TERM": syscall.SIGTERM, "KILL": syscall.SIGKILL}[args[0]]
+	known := map[string]syscall.Signal{"INT": syscall.SIGINT, "HUP": syscall.SIGHUP, "TERM": syscall.SIGTERM, "KILL": syscall.SIGKILL}
 	requests, err := strconv.Atoi(args[2])
 	ts.Check(err)
 	want, err := strconv.Atoi(args[3])
@@ -122,7 +123,9 @@ func signalAfter(ts *testscript.TestScript, _ bool, args []string) {
 	cmd.Stdout, cmd.Stderr = &out, &errs
 	ts.Check(cmd.Start())
 	ts.Check(server.WaitForModelRequests(ctx, requests))
-	ts.Check(cmd.Process.Signal(sig))
+	for name := range strings.SplitSeq(args[0], "+") {
+		ts.Check(cmd.Process.Signal(known[name]))
+	}
 	_ = cmd.Wait() // the status is compared below
 	ts.Check(os.WriteFile(ts.MkAbs("signal.stdout"), out.Bytes(), 0o600))
 	ts.Check(os.WriteFile(ts.MkAbs("signal.stderr"), errs.Bytes(), 0o600))

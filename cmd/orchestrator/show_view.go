@@ -65,7 +65,7 @@ func (v *storyView) status(st workflow.State) string {
 // field writes one line of facts; an empty value is left out.
 func (v *storyView) field(name, value string) {
 	if value != "" {
-		v.line(name+":", value)
+		v.line(name+":", strings.TrimRight(printable(value), "\n"))
 	}
 }
 

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/seed-e05a5b32/orchestrator/workflow"
@@ -50,7 +52,7 @@ func (st *step) output() string {
 func (st *step) failure() string {
 	switch {
 	case st.Finished != nil:
-		return st.Finished.Error
+		return errorMessage(st.Finished.Error)
 	case st.Reconciled != nil && st.Reconciled.Finding != workflow.FindingFinished:
 		return st.Reconciled.Detail
 	}
@@ -133,4 +135,50 @@ func (st *step) retryDelay() time.Duration {
 		return 0
 	}
 	return st.Follower.NotBefore.Sub(st.Ended)
+}
+
+// errorMessage takes the message out of an error that is a JSON document, as
+// model providers and App Servers wrap them; show has the whole.
+func errorMessage(text string) string {
+	var document any
+	if !strings.HasPrefix(strings.TrimSpace(text), "{") || json.Unmarshal([]byte(text), &document) != nil {
+		return text
+	}
+	for range 5 {
+		object, ok := document.(map[string]any)
+		if !ok {
+			break
+		}
+		for _, name := range []string{"message", "detail"} {
+			if message, ok := object[name].(string); ok && message != "" {
+				return message
+			}
+		}
+		document = object["error"]
+	}
+	if message, ok := document.(string); ok && message != "" {
+		return message
+	}
+	return text
+}
+
+// shortExplanation is the explanation of the result without the text of the
+// error, which stands in the line of the last step already.
+func (s *story) shortExplanation() string {
+	why := s.Result.Explanation
+	if len(s.Steps) == 0 {
+		return why
+	}
+	last, text := s.Steps[len(s.Steps)-1], ""
+	switch {
+	case last.Finished != nil:
+		text = last.Finished.Error
+	case last.Reconciled != nil:
+		text = last.Reconciled.Detail
+	}
+	// The explanation quotes the first 300 characters, on one line.
+	if text = cut(strings.Join(strings.Fields(text), " "), 300); text != "" {
+		why = strings.Replace(why, " ("+text+")", "", 1)
+	}
+	return why
 }

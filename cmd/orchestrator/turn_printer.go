@@ -50,6 +50,9 @@ func (p *turnPrinter) text(text string) {
 	if text == "" {
 		return
 	}
+	if isTerminal(p.app.stdout) {
+		text = printable(text)
+	}
 	fmt.Fprint(p.app.stdout, text)
 	p.midLine = !strings.HasSuffix(text, "\n")
 }

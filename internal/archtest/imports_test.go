@@ -33,6 +33,7 @@ var allowed = map[string][]string{
 		"orchestrator/store", "orchestrator/engine", "orchestrator/runner", "orchestrator/appserver",
 	},
 	"cmd/orchestrator": {
+		"internal/suggest",
 		"workflow", "workflow/graph", "roles", "appclient", "appclient/apptest",
 		"orchestrator", "orchestrator/store", "orchestrator/engine", "orchestrator/runner",
 	},
