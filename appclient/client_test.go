@@ -28,7 +28,7 @@ func TestValidation(t *testing.T) {
 	}
 	start := func(change func(*appclient.RuntimeStart)) func(*appclient.Session) error {
 		return func(s *appclient.Session) error {
-			start := appclient.RuntimeStart{AgentID: "a", CWD: "/work"}
+			start := appclient.RuntimeStart{AgentID: "a", CWD: "/home/user"}
 			change(&start)
 			_, err := s.Client().StartRuntime(t.Context(), start)
 			return err
@@ -102,7 +102,7 @@ func TestValidation(t *testing.T) {
 }
 
 func TestMismatch(t *testing.T) {
-	for field, status := range map[string][2]string{"cwd": {"/elsewhere", "standard"}, "mode": {"/work", "unrestricted"}} {
+	for field, status := range map[string][2]string{"cwd": {"/elsewhere", "standard"}, "mode": {"/home/user", "unrestricted"}} {
 		server := modern()
 		server.handle = func(w *wire) {
 			for frame := w.read(); frame != nil; frame = w.read() {
@@ -115,7 +115,7 @@ func TestMismatch(t *testing.T) {
 				}
 			}
 		}
-		_, err := dial(t, server.start(t)).StartRuntime(t.Context(), appclient.RuntimeStart{AgentID: "agent-1", CWD: "/work/"})
+		_, err := dial(t, server.start(t)).StartRuntime(t.Context(), appclient.RuntimeStart{AgentID: "agent-1", CWD: "/home/user/"})
 		var mismatch *appclient.MismatchError
 		if !errors.As(err, &mismatch) || mismatch.Field != field || !mismatch.Created.Conversation || mismatch.Runtime.AgentID != "agent-1" {
 			t.Errorf("%s: %v", field, err)
@@ -131,7 +131,7 @@ func TestRefusedStart(t *testing.T) {
 				"error": "Conversation c not found", "agent": object{"id": "agent-9"}, "created": object{"agent": true}})
 		}
 	}
-	_, err := dial(t, server.start(t)).StartRuntime(t.Context(), appclient.RuntimeStart{AgentID: "a", CWD: "/work"})
+	_, err := dial(t, server.start(t)).StartRuntime(t.Context(), appclient.RuntimeStart{AgentID: "a", CWD: "/home/user"})
 	var refused *appclient.RuntimeStartError
 	wantIs(t, err, appclient.ErrNotFound)
 	if !errors.As(err, &refused) || refused.AgentID != "agent-9" || !refused.Created.Agent {

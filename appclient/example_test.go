@@ -62,7 +62,7 @@ func ExampleClient_StartRuntime_newAgent() {
 	defer stop()
 	session, err := client.StartRuntime(ctx, appclient.RuntimeStart{
 		CreateAgent: &appclient.AgentCreation{AgentSpec: appclient.AgentSpec{Name: "coder", Model: "lmstudio/scripted"}},
-		CWD:         "/work/project", Mode: appclient.ModeStandard,
+		CWD:         "/home/user/project", Mode: appclient.ModeStandard,
 	})
 	if err != nil {
 		log.Fatal(err)
@@ -79,7 +79,7 @@ func ExampleClient_StartRuntime_newConversation() {
 	session, err := client.StartRuntime(ctx, appclient.RuntimeStart{
 		AgentID:            "agent-1",
 		CreateConversation: &appclient.ConversationSpec{Summary: "fix the parser"},
-		CWD:                "/work/project", Mode: appclient.ModeStandard,
+		CWD:                "/home/user/project", Mode: appclient.ModeStandard,
 	})
 	if err != nil {
 		log.Fatal(err)
@@ -94,7 +94,7 @@ func ExampleClient_StartRuntime_existing() {
 	client, stop := connect(ctx)
 	defer stop()
 	session, err := client.StartRuntime(ctx, appclient.RuntimeStart{
-		AgentID: "agent-1", ConversationID: "conv-7", CWD: "/work/project", Mode: appclient.ModeStandard,
+		AgentID: "agent-1", ConversationID: "conv-7", CWD: "/home/user/project", Mode: appclient.ModeStandard,
 	})
 	if err != nil {
 		log.Fatal(err)
@@ -106,7 +106,7 @@ func ExampleClient_StartRuntime_existing() {
 func exampleSession(ctx context.Context, tools ...appclient.Tool) (*appclient.Session, func()) {
 	client, stop := connect(ctx)
 	session, err := client.StartRuntime(ctx, appclient.RuntimeStart{
-		AgentID: "agent-1", CWD: "/work/project", Mode: appclient.ModeStandard, Tools: tools,
+		AgentID: "agent-1", CWD: "/home/user/project", Mode: appclient.ModeStandard, Tools: tools,
 	})
 	if err != nil {
 		log.Fatal(err)

@@ -239,7 +239,7 @@ func dial(t *testing.T, url string, change ...func(*appclient.Config)) *appclien
 
 func startRuntime(t *testing.T, client *appclient.Client, change ...func(*appclient.RuntimeStart)) *appclient.Session {
 	t.Helper()
-	start := appclient.RuntimeStart{AgentID: "agent-1", CWD: "/work", Mode: appclient.ModeStandard}
+	start := appclient.RuntimeStart{AgentID: "agent-1", CWD: "/home/user", Mode: appclient.ModeStandard}
 	for _, c := range change {
 		c(&start)
 	}

@@ -45,15 +45,15 @@ func (l *lagging) handle(w *wire) {
 			old := l.mode
 			l.mode, _ = frame["mode"].(string)
 			w.send(object{"type": "runtime_start_response", "request_id": frame["request_id"], "success": true, "runtime": runtimeScope})
-			l.behind = append(l.behind, func(w *wire) { w.device("/work", l.mode) })
+			l.behind = append(l.behind, func(w *wire) { w.device("/home/user", l.mode) })
 			if old != "" {
-				l.stream.device("/work", old) // from before the start
+				l.stream.device("/home/user", old) // from before the start
 			}
 		case "sync":
 			if len(l.behind) > 0 {
-				l.stream.device("/work", "strict") // from before the sync
+				l.stream.device("/home/user", "strict") // from before the sync
 			}
-			l.behind = append(l.behind, func(w *wire) { w.device("/work", l.mode); w.loop("EXECUTING_CLIENT_SIDE_TOOL") })
+			l.behind = append(l.behind, func(w *wire) { w.device("/home/user", l.mode); w.loop("EXECUTING_CLIENT_SIDE_TOOL") })
 			w.answer(frame)
 		}
 		l.mu.Unlock()

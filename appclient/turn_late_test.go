@@ -137,7 +137,7 @@ func TestOldServerAfterAbort(t *testing.T) {
 				w.say("r1", "part")
 				w.answer(w.await("abort_message"))
 				w.loop("WAITING_ON_INPUT")
-				w.device("/work", "standard")
+				w.device("/home/user", "standard")
 				if noteOf != "" {
 					note["run_id"] = noteOf
 				}

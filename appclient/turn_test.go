@@ -188,16 +188,16 @@ func TestOldServer(t *testing.T) {
 				for frame := range control {
 					switch kindOf(frame) {
 					case "sync":
-						w.device("/work", "standard")
+						w.device("/home/user", "standard")
 					case "create_message":
 						w.loop("WAITING_ON_INPUT") // of before
 						w.loop("SENDING_API_REQUEST")
 						w.delta(object{"message_type": "stop_reason", "stop_reason": "requires_approval", "run_id": "r1"})
 						pending := object{"request_id": "perm-1", "request": object{"tool_name": "Bash", "tool_call_id": "1", "input": object{}}}
-						w.device("/work", "standard", pending)
-						w.device("/work", "standard", pending)
+						w.device("/home/user", "standard", pending)
+						w.device("/home/user", "standard", pending)
 					case "approval_response":
-						w.device("/work", "standard")
+						w.device("/home/user", "standard")
 						w.say("r2", "done")
 						test.end(w)
 					}

@@ -52,6 +52,11 @@ func (p *parser) agent(key, value *yaml.Node) {
 		p.team.AgentNames = append(p.team.AgentNames, a.Name)
 	}
 	p.identity(keys, key, what)
+	// In strict mode the App Server asks before every tool, and nobody is there to answer.
+	if a.PermissionMode == "strict" && len(a.Approvals.Allow) == 0 && a.Approvals.Otherwise == "deny" && (a.Tools == nil || len(a.Tools) > 0) {
+		p.warn(keys["permission_mode"], "allow what it may do, as in  approvals: {allow: [Read]}, or use  permission_mode: standard, which reads without asking",
+			"%s can use no tool: in strict mode each use is asked for, and its approvals allow none", what)
+	}
 }
 
 // identity checks that an agent says what it is in exactly one way.

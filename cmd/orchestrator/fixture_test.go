@@ -44,7 +44,7 @@ func newJournal(t *testing.T) *journal {
 	}
 	j := &journal{t: t, team: team, at: time.Date(2026, 3, 4, 10, 0, 0, 0, time.UTC)}
 	j.add(0, workflow.TaskSubmitted{
-		Task: "01JDQ7", Team: team.Name, Revision: team.Revision, Input: map[string]any{"goal": "Add a --json flag"}, Workspace: "/work/repo",
+		Task: "01JDQ7", Team: team.Name, Revision: team.Revision, Input: map[string]any{"goal": "Add a --json flag"}, Workspace: "/home/user/repo",
 	})
 	j.add(time.Millisecond, workflow.TaskClaimed{})
 	return j
