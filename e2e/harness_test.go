@@ -7,6 +7,8 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -47,53 +49,68 @@ func environment(t *testing.T, model *scriptedmodel.Server) []string {
 // appServer is a real App Server that the test started itself.
 type appServer struct {
 	url string
+	env []string
+	dir string
 	cmd *exec.Cmd
-	out *bytes.Buffer
 }
 
 // startAppServer starts the real App Server on a free port and waits until it listens.
-func startAppServer(t *testing.T, env []string, args ...string) *appServer {
+func startAppServer(t *testing.T, env []string) *appServer {
 	t.Helper()
-	cmd := exec.CommandContext(context.WithoutCancel(t.Context()), letta,
-		append([]string{"server", "--backend", "local", "--listen", "ws://127.0.0.1:0"}, args...)...)
-	cmd.Env = env
-	cmd.Dir = t.TempDir()
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	stdout, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := &appServer{cmd: cmd, out: &bytes.Buffer{}}
-	cmd.Stderr = s.out
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
+	s := &appServer{env: env, dir: t.TempDir()}
 	t.Cleanup(s.kill)
-	lines := bufio.NewScanner(stdout)
-	ready := make(chan string, 1)
-	go func() {
-		for lines.Scan() {
-			if url, ok := strings.CutPrefix(lines.Text(), "Listening on "); ok {
-				ready <- strings.TrimSpace(url)
-			}
-		}
-		close(ready)
-	}()
-	select {
-	case url, ok := <-ready:
-		if !ok {
-			t.Fatalf("the App Server ended before it listened:\n%s", s.out)
-		}
-		s.url = url + "/ws"
-	case <-time.After(30 * time.Second):
-		t.Fatalf("the App Server did not listen within 30 s:\n%s", s.out)
+	if err := s.start("ws://127.0.0.1:0"); err != nil {
+		t.Fatal(err)
 	}
 	return s
 }
 
+// restart starts a killed server again, at the address that it had.
+func (s *appServer) restart() error { return s.start(strings.TrimSuffix(s.url, "/ws")) }
+
+func (s *appServer) start(address string) error {
+	cmd := exec.CommandContext(context.Background(), letta, "server", "--backend", "local", "--listen", address)
+	cmd.Env, cmd.Dir = s.env, s.dir
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	var out bytes.Buffer
+	cmd.Stderr = &out
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		return err
+	}
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	s.cmd = cmd
+	ready := make(chan string, 1)
+	go func() {
+		defer close(ready)
+		for lines := bufio.NewScanner(stdout); lines.Scan(); {
+			if url, ok := strings.CutPrefix(lines.Text(), "Listening on "); ok {
+				ready <- strings.TrimSpace(url)
+			}
+		}
+	}()
+	select {
+	case url, ok := <-ready:
+		if ok {
+			s.url = url + "/ws"
+			return nil
+		}
+		err = errors.New("it ended first")
+	case <-time.After(30 * time.Second):
+		err = errors.New("waited 30 s")
+	}
+	s.kill()
+	return fmt.Errorf("the App Server does not listen: %w\n%s", err, &out)
+}
+
 func (s *appServer) kill() {
+	if s.cmd == nil || s.cmd.ProcessState != nil {
+		return
+	}
 	_ = syscall.Kill(-s.cmd.Process.Pid, syscall.SIGKILL)
-	_ = s.cmd.Wait()
+	_ = s.cmd.Wait() // killed
 }
 
 // result is how one run of the orchestrator ended.

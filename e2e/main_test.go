@@ -3,6 +3,7 @@
 package e2e
 
 import (
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
@@ -16,6 +17,12 @@ var binary, letta string
 func TestMain(m *testing.M) { os.Exit(run(m)) }
 
 func run(m *testing.M) int {
+	// The tests wait for most of their time.
+	flag.Parse()
+	if err := flag.Set("test.parallel", "8"); err != nil {
+		fmt.Fprintln(os.Stderr, "e2e:", err)
+		return 1
+	}
 	letta = os.Getenv("ORCHESTRATOR_E2E_LETTA")
 	if letta == "" {
 		fmt.Fprintln(os.Stderr, "e2e: ORCHESTRATOR_E2E_LETTA does not name the App Server's command; run `make e2e`, which installs it.")

@@ -150,8 +150,14 @@ func TestRefusals(t *testing.T) {
 		{"unknown agent", []string{"appserver", "turn", "--url", server.url, "--agent", "agent-local-none", "hello"}, "agent-local-none"},
 		{"nobody listens", []string{"run", "../examples/teams/single-agent.yaml", "--input", "goal=x", "--input", "dir=.", "--app-server", "ws://127.0.0.1:9"}, "127.0.0.1:9"},
 	}
+	t.Cleanup(func() { // when all of them have ended
+		if n := len(model.Requests()); n != 0 {
+			t.Errorf("the model was asked %d times", n)
+		}
+	})
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
 			args := tt.args
 			if args[0] == "run" {
 				args = append(args, "--data-dir", t.TempDir())
@@ -169,8 +175,5 @@ func TestRefusals(t *testing.T) {
 				t.Errorf("the message lacks %q:\n%s", tt.want, out)
 			}
 		})
-	}
-	if n := len(model.Requests()); n != 0 {
-		t.Errorf("the model was asked %d times", n)
 	}
 }

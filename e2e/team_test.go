@@ -141,20 +141,19 @@ func TestPlanCodeReview(t *testing.T) {
 		}
 	}
 
-	t.Run("agents are reused", func(t *testing.T) {
-		reset := exec.CommandContext(t.Context(), "git", "checkout", "-q", ".")
-		reset.Dir = repo
-		if out, err := reset.CombinedOutput(); err != nil {
-			t.Fatalf("%v\n%s", err, out)
-		}
-		again := run()
-		if again.State != "succeeded" || again.Task == got.Task {
-			t.Errorf("second task: %+v", again)
-		}
-		server := startAppServer(t, env)
-		agents := orchestrator(t, env, "appserver", "agents", "list", "--url", server.url, "--json")
-		if n := strings.Count(agents.stdout, "agent-local-"); n != 3 {
-			t.Errorf("%d agents after two tasks of a team of three:\n%s\n%s", n, agents.stdout, agents.stderr)
-		}
-	})
+	// A second task of the team reuses its agents.
+	reset := exec.CommandContext(t.Context(), "git", "checkout", "-q", ".")
+	reset.Dir = repo
+	if out, err := reset.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	again := run()
+	if again.State != "succeeded" || again.Task == got.Task {
+		t.Errorf("second task: %+v", again)
+	}
+	server := startAppServer(t, env)
+	agents := orchestrator(t, env, "appserver", "agents", "list", "--url", server.url, "--json")
+	if n := strings.Count(agents.stdout, "agent-local-"); n != 3 {
+		t.Errorf("%d agents after two tasks of a team of three:\n%s\n%s", n, agents.stdout, agents.stderr)
+	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 
@@ -22,6 +23,10 @@ func ResolveWorkspace(dir string) (string, error) {
 		return "", fmt.Errorf("workspace %s: %w: %w", dir, ErrWorkspace, err)
 	}
 	real, err := filepath.EvalSymlinks(abs)
+	if errors.Is(err, fs.ErrNotExist) {
+		// EvalSymlinks names the first part that is missing; people look for what they wrote.
+		err = &fs.PathError{Op: "stat", Path: abs, Err: fs.ErrNotExist}
+	}
 	if err != nil {
 		return "", fmt.Errorf("workspace %s: %w: %w", abs, ErrWorkspace, err)
 	}

@@ -2,6 +2,7 @@ package orchestrator
 
 import (
 	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"testing"
@@ -29,6 +30,12 @@ func TestResolveWorkspace(t *testing.T) {
 		if _, err := ResolveWorkspace(bad); !errors.Is(err, ErrWorkspace) {
 			t.Errorf("%s: got %v", bad, err)
 		}
+	}
+	// The error is about the directory that was named, and not the first part of it that is missing.
+	deep := filepath.Join(dir, "none", "deeper")
+	_, err = ResolveWorkspace(deep)
+	if missing, ok := errors.AsType[*fs.PathError](err); !ok || missing.Path != deep || !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("got %v", err)
 	}
 }
 

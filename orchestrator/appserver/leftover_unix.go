@@ -45,7 +45,7 @@ func endLeftover(ctx context.Context, pidFile, tokenFile string) error {
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			return fmt.Errorf("App Server %d was left running and does not end: end it with `kill -9 %d`", pid, pid)
+			return fmt.Errorf("the App Server %d was left running and does not end: end it with `kill -9 %d`", pid, pid)
 		}
 	}
 	return nil

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -288,21 +289,127 @@ func TestCancelBeforeRun(t *testing.T) {
 	}
 }
 
+// A runner that breaks its contract before anything was sent ends the turn.
+// After that its turn may still run, so that it is looked up first.
 func TestRunnerThatPanicsOrFails(t *testing.T) {
-	for name, answer := range map[string]func(context.Context, TurnRequest, Recorder) (workflow.TurnFinished, error){
-		"panic": func(context.Context, TurnRequest, Recorder) (workflow.TurnFinished, error) { panic("oh") },
-		"error": func(context.Context, TurnRequest, Recorder) (workflow.TurnFinished, error) {
-			return workflow.TurnFinished{}, errors.New("oh")
-		},
+	for name, fail := range map[string]func() error{
+		"panic": func() error { panic("oh") },
+		"error": func() error { return errors.New("oh") },
+		"lost":  func() error { return &UnknownOutcomeError{Err: errors.New("oh")} },
 	} {
-		t.Run(name, func(t *testing.T) {
-			e := newEngine(openStore(t, t.TempDir()), &fake{server: newServer(), answer: answer})
+		t.Run(name+" before sending", func(t *testing.T) {
+			e := newEngine(openStore(t, t.TempDir()), runnerFunc(func(context.Context, TurnRequest, Recorder) (workflow.TurnFinished, error) {
+				return workflow.TurnFinished{}, fail()
+			}))
 			run(t, e)
 			state := e.wait(t, e.mustSubmit(t, parse(t, single)))
-			if state.Status != workflow.TaskFailed || state.Result.Reason != workflow.ReasonError || !strings.Contains(state.Nodes["a"].Error, "oh") {
+			want := workflow.ReasonError
+			if name == "lost" {
+				want = workflow.ReasonConnectionLost
+			}
+			if state.Status != workflow.TaskFailed || state.Result.Reason != want || !strings.Contains(state.Nodes["a"].Error, "oh") {
 				t.Errorf("task: %+v, %+v", state.Result, state.Nodes)
 			}
 		})
+		t.Run(name+" after sending", func(t *testing.T) {
+			f := &fake{server: newServer()}
+			f.answer = func(context.Context, TurnRequest, Recorder) (workflow.TurnFinished, error) {
+				return workflow.TurnFinished{}, fail()
+			}
+			e := newEngine(openStore(t, t.TempDir()), f)
+			run(t, e)
+			state := e.wait(t, e.mustSubmit(t, parse(t, single)))
+			if state.Status != workflow.TaskSucceeded || state.Nodes["a"].Output != "by a" || state.Attempts != 1 || len(f.server.order) != 1 {
+				t.Errorf("task: %+v, %+v; %d inputs", state.Result, state.Nodes, len(f.server.order))
+			}
+		})
+	}
+}
+
+// Whatever is found out about a turn with which contact was lost decides how it
+// goes on; no rule is asked, and the slot is free while it cannot be found out.
+func TestContactLostInATurn(t *testing.T) {
+	for _, tt := range []struct {
+		finding workflow.Finding
+		status  workflow.TaskState
+		inputs  []string // the beginnings of the messages
+	}{
+		{workflow.FindingNotConsumed, workflow.TaskSucceeded, []string{"begin", "begin"}},
+		{workflow.FindingInterrupted, workflow.TaskSucceeded, []string{"begin", "You were interrupted"}},
+		{workflow.FindingFinished, workflow.TaskSucceeded, []string{"begin"}},
+		{workflow.FindingUnknown, workflow.TaskFailed, []string{"begin"}},
+	} {
+		t.Run(string(tt.finding), func(t *testing.T) {
+			dir := t.TempDir()
+			synctest.Test(t, func(t *testing.T) {
+				f := &fake{server: newServer()}
+				s := openStore(t, dir)
+				e := newEngine(s, f, func(o *Options) { o.MaxTurns = 1 })
+				var inputs []string
+				f.answer = func(_ context.Context, req TurnRequest, _ Recorder) (workflow.TurnFinished, error) {
+					if req.Team.Name != "lost" {
+						return endTurn(req), nil
+					}
+					inputs = append(inputs, req.Turn.Message)
+					if req.Turn.Attempt == 1 {
+						return workflow.TurnFinished{}, fmt.Errorf("turn: %w", &UnknownOutcomeError{Err: errors.New("reset by peer"), Consumed: true})
+					}
+					return endTurn(req), nil
+				}
+				tries := 0
+				f.reconcile = func(_ context.Context, req TurnRequest) (workflow.TurnReconciled, error) {
+					if !req.Consumed || req.Turn.ClientMessageID == "" {
+						t.Errorf("asked about %+v", req)
+					}
+					if tries++; tries < 3 {
+						return workflow.TurnReconciled{}, errors.New("no route to the server")
+					}
+					rows, err := s.Runtimes(context.Background(), store.RuntimeFilter{Active: true})
+					if err != nil || len(rows) != 1 {
+						t.Errorf("conversations held meanwhile: %+v, %v", rows, err)
+					}
+					return workflow.TurnReconciled{Finding: tt.finding, Detail: "it is so"}, nil
+				}
+				d := run(t, e)
+				id := e.mustSubmit(t, parse(t, strings.Replace(single, "name: single", "name: lost", 1)))
+				synctest.Wait() // the first try has failed, and the back-off runs
+				if other := e.wait(t, e.mustSubmit(t, parse(t, single))); other.Status != workflow.TaskSucceeded || tries > 1 {
+					t.Errorf("the other task: %+v after %d tries", other.Result, tries)
+				}
+				state := e.wait(t, id)
+				if state.Status != tt.status || tries != 3 {
+					t.Errorf("task after %d tries: %+v", tries, state.Result)
+				}
+				if !slices.EqualFunc(inputs, tt.inputs, strings.HasPrefix) {
+					t.Errorf("inputs %q, want %q", inputs, tt.inputs)
+				}
+				if err := d.stop(); err != nil {
+					t.Error(err)
+				}
+			})
+		})
+	}
+}
+
+// A turn whose end can never be seen is not tried for ever.
+func TestEndlessRecoveryIsLeftToTheRules(t *testing.T) {
+	for finding, want := range map[workflow.Finding]workflow.Reason{
+		workflow.FindingNotConsumed: workflow.ReasonStalled,
+		workflow.FindingInterrupted: workflow.ReasonConnectionLost,
+	} {
+		f := &fake{server: newServer()}
+		f.answer = func(context.Context, TurnRequest, Recorder) (workflow.TurnFinished, error) {
+			return workflow.TurnFinished{}, &UnknownOutcomeError{Err: errors.New("reset by peer")}
+		}
+		f.reconcile = func(context.Context, TurnRequest) (workflow.TurnReconciled, error) {
+			return workflow.TurnReconciled{Finding: finding, Detail: "again"}, nil
+		}
+		e := newEngine(openStore(t, t.TempDir()), f)
+		run(t, e)
+		state := e.wait(t, e.mustSubmit(t, parse(t, strings.Replace(single, "turns: 3", "turns: 100", 1))))
+		if state.Status != workflow.TaskFailed || state.Result.Reason != want || len(f.server.order) != workflow.MaxRecoveries+1 {
+			t.Errorf("%s: %d inputs, %+v", finding, len(f.server.order), state.Result)
+		}
 	}
 }
 

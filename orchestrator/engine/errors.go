@@ -32,3 +32,23 @@ type NotConsumedError struct {
 
 // Error implements error.
 func (e *NotConsumedError) Error() string { return e.Detail }
+
+// UnknownOutcomeError is returned by a TurnRunner when contact with a turn was
+// lost after its input had been sent: it may still run, it may have ended, and
+// the input may never have arrived. Nothing is recorded, and no rule is asked,
+// before TurnRunner.Reconcile has found out which.
+type UnknownOutcomeError struct {
+	// Err says how contact was lost.
+	Err error
+	// Consumed says that the model was seen to answer, so that the input has
+	// certainly been consumed even if the App Server lost it.
+	Consumed bool
+}
+
+// Error implements error.
+func (e *UnknownOutcomeError) Error() string {
+	return "the outcome of the turn is unknown: " + e.Err.Error()
+}
+
+// Unwrap returns the cause.
+func (e *UnknownOutcomeError) Unwrap() error { return e.Err }

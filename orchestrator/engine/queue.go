@@ -27,6 +27,7 @@ type work struct {
 	// ent is held from the time that the work is queued.
 	ent       *entry
 	reconcile bool
+	consumed  bool                        // see TurnRequest.Consumed
 	retries   *backoff.ExponentialBackOff // of a reconciliation
 	// cancel ends the ctx of the work; nil unless it runs. Guarded by Engine.mu.
 	cancel context.CancelCauseFunc
@@ -141,6 +142,9 @@ func (e *Engine) doWork(ctx context.Context, w *work) {
 	}
 	next := run(ctx, w)
 	e.mu.Lock()
+	if next.lost != nil {
+		w.reconcile, w.consumed = true, next.lost.Consumed
+	}
 	e.freeSlot()
 	if next.again {
 		e.mu.Unlock()
@@ -150,7 +154,7 @@ func (e *Engine) doWork(ctx context.Context, w *work) {
 	aborted := ctx.Err() != nil
 	w.cancel = nil
 	switch {
-	case next.again && !aborted:
+	case (next.again || next.lost != nil) && !aborted:
 		e.ready.push(w)
 		e.pump()
 	case next.busy != nil && !aborted:
@@ -173,4 +177,6 @@ type next struct {
 	node string
 	// again: the work is to be done again after a while.
 	again bool
+	// lost is set when the turn, which was sent, has to be reconciled.
+	lost *UnknownOutcomeError
 }

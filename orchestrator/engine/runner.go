@@ -13,13 +13,18 @@ type TurnRunner interface {
 	// sends nothing when that fails, before the input frame is written.
 	// The engine fills in Turn and Attempt of what is returned. Nothing may use
 	// rec after Run has returned.
-	// Whatever goes wrong with the App Server, the model or the connection is a
-	// TurnFinished with a reason. An error means that nothing may be recorded:
+	// Whatever goes wrong with the App Server or the model is a TurnFinished with
+	// a reason, and so is a connection that fails before Sending. A turn that may
+	// go on without us is no TurnFinished but an *UnknownOutcomeError, after which
+	// the engine calls Reconcile; an input that certainly reached no model is a
+	// *NotConsumedError. Any other error means that nothing may be recorded:
 	// ctx ended, or the recorder failed. context.Cause(ctx) is ErrStopping or
 	// ErrTurnAborted then; on the latter the App Server should be told to abort.
 	Run(ctx context.Context, req TurnRequest, rec Recorder) (workflow.TurnFinished, error)
-	// Reconcile finds out what became of an attempt that was sent before the
-	// orchestrator last stopped. An error means that it cannot be found out now,
+	// Reconcile finds out what became of an attempt that was sent and with which
+	// contact was lost, be it by the orchestrator's own end. It must be sure that
+	// the attempt does not run any more, or report FindingUnknown: what follows
+	// may send again. An error means that it cannot be found out now,
 	// for instance because the App Server cannot be reached; the engine asks again later.
 	Reconcile(ctx context.Context, req TurnRequest) (workflow.TurnReconciled, error)
 }
@@ -34,6 +39,8 @@ type TurnRequest struct {
 	Workspace string
 	// Conversation is the runtime this agent already has in this task; zero for its first turn.
 	Conversation workflow.Runtime
+	// Consumed, for Reconcile, is what UnknownOutcomeError.Consumed said of the attempt.
+	Consumed bool
 }
 
 // Recorder receives what must be durable, and what people watch, while a turn runs.

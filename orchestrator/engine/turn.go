@@ -59,9 +59,10 @@ func (e *Engine) runTurn(ctx context.Context, w *work) next {
 	log.Debug().Msg("turn starts")
 	rec := &recorder{engine: e, key: w.key, node: req.Turn.Node}
 	finished, err := e.callRun(ctx, req, rec, log)
-	refused := rec.close()
+	sent, refused := rec.close()
 	var busy *store.BusyError
 	var notConsumed *NotConsumedError
+	var lost *UnknownOutcomeError
 	switch {
 	case errors.As(refused, &busy):
 		log.Info().Err(refused).Msg("turn waits for the conversation")
@@ -78,6 +79,18 @@ func (e *Engine) runTurn(ctx context.Context, w *work) next {
 		})
 	case ctx.Err() != nil:
 		log.Debug().AnErr("cause", context.Cause(ctx)).Msg("turn stopped; nothing is recorded for it")
+	case sent:
+		// Also when the runner panicked or broke its contract: the turn may still
+		// run, and a rule that retries it would have it run twice.
+		if !errors.As(err, &lost) {
+			log.Error().Err(err).Msg("the runner returned an error instead of an end of the turn")
+			lost = &UnknownOutcomeError{Err: err}
+		}
+		log.Warn().Err(lost.Err).Msg("contact with the turn was lost; asking the App Server what became of it")
+		e.publishProgress(w.key, req.Turn.Node, Progress{Kind: ProgressReconcile, Text: lost.Err.Error()})
+		return next{lost: lost}
+	case errors.As(err, &lost):
+		e.finish(ctx, w.key, workflow.TurnFinished{Reason: workflow.ReasonConnectionLost, Error: lost.Err.Error()})
 	default:
 		// A runner reports what goes wrong as a TurnFinished. One that returns
 		// an error instead must not leave the turn open for ever.
@@ -117,17 +130,17 @@ func (e *Engine) request(ctx context.Context, w *work, wanted func(workflow.Turn
 	}
 	return TurnRequest{
 		Task: w.key.task, Team: team, Agent: agent, Turn: turn,
-		Workspace: state.Workspace, Conversation: state.Conversations[turn.Node],
+		Workspace: state.Workspace, Conversation: state.Conversations[turn.Node], Consumed: w.consumed,
 	}, true
 }
 
-// callRun turns a panic of the runner into an end of the turn: one turn must
-// not take the whole daemon down.
+// callRun turns a panic of the runner into an error: one turn must not take the
+// whole daemon down.
 func (e *Engine) callRun(ctx context.Context, req TurnRequest, rec Recorder, log zerolog.Logger) (finished workflow.TurnFinished, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			log.Error().Interface("panic", p).Bytes("stack", debug.Stack()).Msg("the runner panicked")
-			finished, err = workflow.TurnFinished{Reason: workflow.ReasonError, Error: fmt.Sprintf("the runner panicked: %v", p)}, nil
+			err = fmt.Errorf("the runner panicked: %v", p)
 		}
 	}()
 	return e.o.Runner.Run(ctx, req, rec)
@@ -141,15 +154,17 @@ type recorder struct {
 
 	mu     sync.Mutex
 	err    error // the first refusal
+	sent   bool  // the input may have been written
 	closed bool
 }
 
-// close ends the recording and returns the first refusal.
-func (r *recorder) close() error {
+// close ends the recording and returns whether the input may have been sent,
+// and the first refusal.
+func (r *recorder) close() (sent bool, refused error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.closed = true
-	return r.err
+	return r.sent, r.err
 }
 
 // record runs fn unless the turn is over.
@@ -187,6 +202,7 @@ func (r *recorder) Sending(ctx context.Context, clientMessageID string, rt workf
 		_, err := r.engine.apply(ctx, r.key.task, workflow.TurnSending{
 			Turn: r.key.turn, Attempt: r.key.attempt, ClientMessageID: clientMessageID, Runtime: rt,
 		})
+		r.sent = r.sent || err == nil
 		return err
 	})
 }

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"sync"
 
+	"golang.org/x/sync/semaphore"
+
 	"github.com/seed-e05a5b32/orchestrator/appclient"
 )
 
@@ -17,7 +19,7 @@ type agentTable struct {
 // agentEntry is one agent. Its lock is held while the agent is looked up,
 // made or brought up to date, so that tasks which need it at once make one.
 type agentEntry struct {
-	lock     chan struct{} // holds one token while free
+	lock     *semaphore.Weighted // a lock whose waiting ends with a ctx
 	id       string
 	revision string
 }
@@ -30,23 +32,20 @@ func (t *agentTable) entry(i identity) *agentEntry {
 	}
 	e := t.entries[i]
 	if e == nil {
-		e = &agentEntry{lock: make(chan struct{}, 1)}
-		e.lock <- struct{}{}
+		e = &agentEntry{lock: semaphore.NewWeighted(1)}
 		t.entries[i] = e
 	}
 	return e
 }
 
 func (e *agentEntry) acquire(ctx context.Context) error {
-	select {
-	case <-e.lock:
-		return nil
-	case <-ctx.Done():
+	if e.lock.Acquire(ctx, 1) != nil {
 		return context.Cause(ctx)
 	}
+	return nil
 }
 
-func (e *agentEntry) release() { e.lock <- struct{}{} }
+func (e *agentEntry) release() { e.lock.Release(1) }
 
 // forget makes the next turn look the agent up again.
 func (e *agentEntry) forget(ctx context.Context, id string) error {

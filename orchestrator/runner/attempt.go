@@ -43,7 +43,8 @@ func clientMessageID(req engine.TurnRequest) string {
 	return fmt.Sprintf("%s.%d.%d", req.Task, req.Turn.ID, req.Turn.Attempt)
 }
 
-// run carries the attempt out. Errors: a *failure, the recorder's, or the end of ctx.
+// run carries the attempt out. Errors: a *failure, the recorder's, the end of
+// ctx, *engine.NotConsumedError, *engine.UnknownOutcomeError.
 func (a *attempt) run(ctx context.Context) (workflow.TurnFinished, error) {
 	var err error
 	if a.cwd, err = a.r.workspace(a.req.Workspace); err != nil {
@@ -79,7 +80,7 @@ func (a *attempt) turn(ctx context.Context, session *appclient.Session) (workflo
 
 	// Both are touched by the turn's own goroutine only, which has ended when RunTurn returns.
 	var recorded error
-	accepted := false
+	accepted, consumed := false, false
 	accept := func(disposition string) {
 		if accepted {
 			return
@@ -97,6 +98,7 @@ func (a *attempt) turn(ctx context.Context, session *appclient.Session) (workflo
 			if e.Delta != nil {
 				accept("") // servers before 0.30.3 do not acknowledge: their first delta says it
 			}
+			consumed = consumed || fromModel(e)
 			unknownDelta(a.log, e)
 			a.watch.event(e)
 		},
@@ -114,10 +116,26 @@ func (a *attempt) turn(ctx context.Context, session *appclient.Session) (workflo
 		}
 	case ctx.Err() != nil && (result == nil || !result.OK()):
 		return workflow.TurnFinished{}, context.Cause(ctx)
+	case outOfTouch(result, err):
+		return workflow.TurnFinished{}, &engine.UnknownOutcomeError{Err: err, Consumed: consumed}
 	}
 	finished := conclude(result, err, limit, silence)
 	a.outcome.report(&finished)
 	return finished, nil
+}
+
+// fromModel says whether an event shows that the model has read the input. An
+// event that is only queued behind a turn of somebody else does not come here:
+// the client follows its own turn alone.
+func fromModel(e appclient.Event) bool {
+	if e.Delta == nil || e.Frame.SubagentID != "" {
+		return false
+	}
+	switch e.Delta.MessageType {
+	case appclient.DeltaAssistant, appclient.DeltaReasoning, appclient.DeltaApprovalRequest, appclient.DeltaToolCall, appclient.DeltaUsage:
+		return true
+	}
+	return false
 }
 
 // mode is the permission mode of the agent.

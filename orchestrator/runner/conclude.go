@@ -9,7 +9,17 @@ import (
 	"github.com/seed-e05a5b32/orchestrator/workflow"
 )
 
-// conclude says how a turn ended. result may be nil when err is not.
+// outOfTouch says whether a turn whose input was written may go on without us.
+func outOfTouch(result *appclient.TurnResult, err error) bool {
+	if result != nil && result.OK() {
+		return false // it was really over, whatever else happened at the same moment
+	}
+	// Without an acknowledgement the input may have been taken all the same.
+	return errors.Is(err, appclient.ErrConnectionLost) || errors.Is(err, appclient.ErrRequestTimeout)
+}
+
+// conclude says how a turn ended. result may be nil when err is not. The turn
+// must not be outOfTouch.
 func conclude(result *appclient.TurnResult, err error, limit, silence time.Duration) workflow.TurnFinished {
 	var finished workflow.TurnFinished
 	if result != nil {
@@ -36,11 +46,6 @@ func conclude(result *appclient.TurnResult, err error, limit, silence time.Durat
 		finished.Error = fmt.Sprintf("the turn was aborted: nothing was heard of it for %v (stall_timeout)", silence)
 	case errors.Is(err, appclient.ErrNoSignOfLife):
 		finished.Reason = workflow.ReasonStalled
-	case errors.Is(err, appclient.ErrConnectionLost):
-		finished.Reason = workflow.ReasonConnectionLost
-	case errors.Is(err, appclient.ErrRequestTimeout):
-		// No acknowledgement came. The input may have been taken all the same.
-		finished.Reason, finished.ConversationLost = workflow.ReasonUncertain, true
 	case errors.Is(err, appclient.ErrConversationBusy):
 		finished.Reason, finished.ConversationLost = workflow.ReasonError, true
 	default:

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/seed-e05a5b32/orchestrator/appclient/apptest"
 	"github.com/seed-e05a5b32/orchestrator/orchestrator/engine"
@@ -58,6 +59,7 @@ func TestModelOfAgentsThatNameNone(t *testing.T) {
 // A conversation that is still held by a turn which does not end gives the
 // input back, and it is then certain that no model has seen it.
 func TestInputBehindATurnThatDoesNotEnd(t *testing.T) {
+	t.Parallel() // it takes as long as the client waits for a queued input
 	w := newWorld(t, apptest.Options{}, func(o *Options) { o.AbortGrace = 1 })
 	rec := &recorder{}
 	first := request("[[hang]]", &workflow.Agent{Prompt: "You work.", StallTimeout: 1})
@@ -65,12 +67,13 @@ func TestInputBehindATurnThatDoesNotEnd(t *testing.T) {
 	if finished := w.run(t, first, rec); finished.Reason != workflow.ReasonStalled || !finished.ConversationLost {
 		t.Fatalf("%+v", finished)
 	}
+	w.opts.AbortGrace = 5 * time.Second
 	again := request("[[say:hi]]", nil)
 	again.Workspace, again.Conversation = w.dir, rec.conversation()
-	_, err := w.another(t).Run(t.Context(), again, &recorder{})
+	finished, err := w.another(t).Run(t.Context(), again, &recorder{})
 	var notConsumed *engine.NotConsumedError
 	if !errors.As(err, &notConsumed) || !notConsumed.ConversationLost {
-		t.Fatalf("got %v", err)
+		t.Fatalf("got %+v, %v", finished, err)
 	}
 	if n := w.ModelRequests(); n != 1 {
 		t.Errorf("the model was asked %d times", n)

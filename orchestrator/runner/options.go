@@ -54,13 +54,17 @@ type Options struct {
 	Version string
 	Log     zerolog.Logger
 	// ConnectTimeout bounds connecting, tries again included; 60 s when zero. A
-	// turn that gets no connection in this time ends as connection_lost.
+	// turn that gets no connection in this time, so that nothing of it is sent,
+	// ends as connection_lost.
 	ConnectTimeout time.Duration
 	// RequestTimeout bounds one request to the server; 30 s when zero.
 	RequestTimeout time.Duration
 	// AbortGrace is how long an aborted turn may take to end; 10 s when zero.
 	// After it the conversation is given up.
 	AbortGrace time.Duration
+	// SettleTime is how long an input that is not in its conversation is waited
+	// for before it counts as not consumed; 1 s when zero.
+	SettleTime time.Duration
 }
 
 // What an agent's zero timeouts mean.
@@ -76,5 +80,6 @@ func (o Options) withDefaults() Options {
 	o.ConnectTimeout = cmp.Or(o.ConnectTimeout, time.Minute)
 	o.RequestTimeout = cmp.Or(o.RequestTimeout, 30*time.Second)
 	o.AbortGrace = cmp.Or(o.AbortGrace, 10*time.Second)
+	o.SettleTime = cmp.Or(o.SettleTime, time.Second)
 	return o
 }

@@ -24,7 +24,6 @@ func TestConclude(t *testing.T) {
 			Usage: appclient.Usage{PromptTokens: 1, CompletionTokens: 2, TotalTokens: 3, CachedInputTokens: 4, ReasoningTokens: 5, Requests: 6},
 		}
 	}
-	lost := fmt.Errorf("%w: close code 1006", appclient.ErrConnectionLost)
 	for _, tc := range []struct {
 		name   string
 		result *appclient.TurnResult
@@ -44,8 +43,6 @@ func TestConclude(t *testing.T) {
 		{"stall", ended("cancelled", "x", ""), fmt.Errorf("turn aborted: %w", appclient.ErrStalled), workflow.ReasonStalled, "for 1m0s (stall_timeout)", false},
 		{"stall, not ended", nil, fmt.Errorf("%w: because of %w", appclient.ErrAbortTimeout, appclient.ErrStalled), workflow.ReasonStalled, "is given up", true},
 		{"no sign of life", nil, appclient.ErrNoSignOfLife, workflow.ReasonStalled, "sign of life", false},
-		{"connection", ended("", "x", ""), lost, workflow.ReasonConnectionLost, "1006", false},
-		{"no acknowledgement", nil, fmt.Errorf("input: %w", appclient.ErrRequestTimeout), workflow.ReasonUncertain, "no answer", true},
 		{"busy", nil, appclient.ErrConversationBusy, workflow.ReasonError, "busy", true},
 		{"rejected", nil, appclient.ErrInputRejected, workflow.ReasonError, "rejected", false},
 		{"discarded", nil, appclient.ErrInputDiscarded, workflow.ReasonError, "discarded", false},
@@ -209,6 +206,46 @@ func TestArgument(t *testing.T) {
 	}
 	if got := short("a\n b\t"+strings.Repeat("ä", 300), 10); got != "a b ääääa"[:4]+"äääää…" && len([]rune(got)) != 10 {
 		t.Errorf("short = %q", got)
+	}
+}
+
+func TestWorthAnotherTry(t *testing.T) {
+	refused := func(text string) error {
+		return fmt.Errorf("start: %w", &appclient.RuntimeStartError{CommandError: appclient.CommandError{Command: "runtime_start", Message: text}})
+	}
+	for err, want := range map[error]bool{
+		refused("Command failed: git commit"):        true,
+		refused("Agent x not found"):                 false,
+		appclient.ErrConnectionLost:                  true,
+		appclient.ErrRequestTimeout:                  true,
+		&appclient.MismatchError{Field: "cwd"}:       false,
+		&appclient.ValidationError{Field: "payload"}: false,
+	} {
+		if got := worthAnotherTry(err); got != want {
+			t.Errorf("%v: %v", err, got)
+		}
+	}
+}
+
+func TestOutOfTouch(t *testing.T) {
+	over := &appclient.TurnResult{StopReason: appclient.StopEndTurn}
+	cut := &appclient.TurnResult{Text: "half"}
+	for name, tc := range map[string]struct {
+		result *appclient.TurnResult
+		err    error
+		want   bool
+	}{
+		"no error":                  {result: over},
+		"connection":                {cut, fmt.Errorf("%w: close code 1006", appclient.ErrConnectionLost), true},
+		"no acknowledgement":        {nil, fmt.Errorf("input: %w", appclient.ErrRequestTimeout), true},
+		"closed by us":              {nil, appclient.ErrClosed, errors.Is(appclient.ErrClosed, appclient.ErrConnectionLost)},
+		"lost at the moment of end": {over, appclient.ErrConnectionLost, false},
+		"rejected":                  {nil, appclient.ErrInputRejected, false},
+		"stalled and not ended":     {cut, fmt.Errorf("%w: %w", appclient.ErrAbortTimeout, appclient.ErrStalled), false},
+	} {
+		if got := outOfTouch(tc.result, tc.err); got != tc.want {
+			t.Errorf("%s: %v", name, got)
+		}
 	}
 }
 

@@ -44,13 +44,14 @@ func (r *Runner) Reconcile(ctx context.Context, req engine.TurnRequest) (workflo
 		found.Detail = fmt.Sprintf("conversation %s could not be looked at: %v", rt.ConversationID, err)
 		return found, nil
 	case errors.Is(err, errStillRuns):
-		found.Finding, found.ConversationLost = workflow.FindingInterrupted, true
+		// To go on beside it, in the same workspace, is for the rules to decide.
+		found.Finding, found.ConversationLost = workflow.FindingUnknown, true
 		found.Detail = err.Error()
 		return found, nil
 	case err != nil:
 		return found, fmt.Errorf("reconcile turn %d of task %s: %w", req.Turn.ID, req.Task, err)
 	}
-	after, verdict, err := messagesAfter(ctx, client, rt, req.Turn.ClientMessageID)
+	after, verdict, err := r.settled(ctx, client, req)
 	if err != nil {
 		return found, fmt.Errorf("reconcile turn %d of task %s: %w", req.Turn.ID, req.Task, err)
 	}
@@ -115,6 +116,30 @@ func waitIdle(ctx context.Context, frames *appclient.Subscription, session *appc
 		}
 	}
 	return true, nil
+}
+
+// settled looks for the input in its conversation, and for one that is not
+// there once more after a while: the server may still be about to store what it
+// had just received when the connection broke. A server that died may have lost
+// what it had stored, but not what the model was seen to answer.
+func (r *Runner) settled(ctx context.Context, client *appclient.Client, req engine.TurnRequest) ([]appclient.Message, consumption, error) {
+	rt, id := req.Turn.Runtime, req.Turn.ClientMessageID
+	after, verdict, err := messagesAfter(ctx, client, rt, id)
+	if err != nil || verdict != notConsumed {
+		return after, verdict, err
+	}
+	if req.Consumed {
+		return nil, consumed, nil
+	}
+	select {
+	case <-time.After(r.opts.SettleTime):
+	case <-ctx.Done():
+		return nil, cannotTell, context.Cause(ctx)
+	}
+	if _, err := r.awaitIdle(ctx, client, req); err != nil {
+		return nil, cannotTell, err
+	}
+	return messagesAfter(ctx, client, rt, id)
 }
 
 // consumption says whether an input reached its conversation.

@@ -256,17 +256,74 @@ func TestStallWithoutEndLosesTheConversation(t *testing.T) {
 	}
 }
 
-func TestConnectionLostAndMadeAnew(t *testing.T) {
-	w := newWorld(t, script(apptest.Turn{{Say: "half"}, {Drop: true}}, apptest.Turn{{Say: "whole"}}), nil)
-	got := w.run(t, request("x", nil), &recorder{})
-	if got.Reason != workflow.ReasonConnectionLost || got.Error == "" {
-		t.Errorf("finished = %+v", got)
+// A connection that breaks after the input was sent says nothing about the
+// turn: it is looked up on a new connection before anything is sent again.
+func TestConnectionLostInATurn(t *testing.T) {
+	w := newWorld(t, script(apptest.Turn{{Say: "half"}, {Delay: 50 * time.Millisecond}, {Drop: true}}, apptest.Turn{{Say: "whole"}}), nil)
+	rec := &recorder{}
+	req := request("x", nil)
+	req.Workspace = w.dir
+	at := time.Now()
+	finished, err := w.runner.Run(t.Context(), req, rec)
+	var lost *engine.UnknownOutcomeError
+	if !errors.As(err, &lost) || !errors.Is(err, appclient.ErrConnectionLost) || !lost.Consumed || finished.Reason != "" {
+		t.Fatalf("%+v, %v", finished, err)
+	}
+	if got := reconcile(t, w.runner, sent(w, req, rec, at)); got.Finding != workflow.FindingInterrupted {
+		t.Errorf("found = %+v", got)
 	}
 	if got := w.run(t, request("x", nil), &recorder{}); got.Reason != workflow.ReasonEndTurn || strings.TrimSpace(got.Output) != "whole" {
 		t.Errorf("finished = %+v", got)
 	}
 	if !strings.Contains(w.log.String(), "connection to the App Server lost") {
 		t.Error("the log says nothing")
+	}
+}
+
+// cutServer cuts the connection when the turn is about to be sent.
+type cutServer struct {
+	*recorder
+	w *world
+	// restart ends the server too.
+	restart bool
+}
+
+func (c cutServer) Sending(ctx context.Context, id string, rt workflow.Runtime) error {
+	if c.restart {
+		return errors.Join(c.recorder.Sending(ctx, id, rt), c.w.Restart(context.WithoutCancel(ctx)))
+	}
+	c.w.DropConnections()
+	return c.recorder.Sending(ctx, id, rt)
+}
+
+func TestConnectionLostInSending(t *testing.T) {
+	for _, restart := range []bool{false, true} {
+		w := newWorld(t, apptest.Options{}, func(o *Options) { o.SettleTime = time.Millisecond })
+		rec := &recorder{}
+		req := request("[[say:hi]]", nil)
+		req.Workspace = w.dir
+		_, err := w.runner.Run(t.Context(), req, cutServer{rec, w, restart})
+		var lost *engine.UnknownOutcomeError
+		if !errors.As(err, &lost) || lost.Consumed {
+			t.Fatalf("%v", err)
+		}
+		if restart {
+			w.opts.Server = FixedServer(w.URL())
+			w.runner = w.another(t)
+			req.Turn.Runtime.Server = w.URL()
+		}
+		asked := sent(w, req, rec, time.Now())
+		asked.Turn.Runtime.Server = w.opts.Server.Name()
+		got := reconcile(t, w.runner, asked)
+		if want := w.ModelRequests(); (got.Finding == workflow.FindingNotConsumed) != (want == 0) {
+			t.Errorf("restart %v: %d model requests, found %+v", restart, want, got)
+		}
+		// A model that was seen to answer is believed more than a server that lost the input.
+		if asked.Consumed = true; w.ModelRequests() == 0 {
+			if got := reconcile(t, w.runner, asked); got.Finding != workflow.FindingInterrupted {
+				t.Errorf("restart %v: seen to be consumed, and found %+v", restart, got)
+			}
+		}
 	}
 }
 
@@ -359,12 +416,12 @@ func TestCancelledContextAbortsTheTurn(t *testing.T) {
 
 func TestCloseEndsRunningTurns(t *testing.T) {
 	w := newWorld(t, script(apptest.Turn{{Hang: true}}), nil)
-	result := make(chan workflow.TurnFinished, 1)
+	result := make(chan error, 1)
 	go func() {
 		req := request("x", nil)
 		req.Workspace = w.dir
-		finished, _ := w.runner.Run(t.Context(), req, &recorder{})
-		result <- finished
+		_, err := w.runner.Run(t.Context(), req, &recorder{})
+		result <- err
 	}()
 	if err := w.WaitForModelRequests(t.Context(), 1); err != nil {
 		t.Fatal(err)
@@ -374,8 +431,9 @@ func TestCloseEndsRunningTurns(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if got := <-result; got.Reason != workflow.ReasonConnectionLost {
-		t.Errorf("finished = %+v", got)
+	var lost *engine.UnknownOutcomeError
+	if err := <-result; !errors.As(err, &lost) {
+		t.Errorf("error = %v", err)
 	}
 	if got := w.run(t, request("x", nil), &recorder{}); got.Reason == workflow.ReasonEndTurn || !strings.Contains(got.Error, "closed") {
 		t.Errorf("a turn after Close: %+v", got)

@@ -4,15 +4,29 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/seed-e05a5b32/orchestrator/appclient"
 	"github.com/seed-e05a5b32/orchestrator/workflow"
 )
 
-// startTries is how often a runtime is started. Nothing was sent to the model
-// yet, so that a connection which turns out to be dead, or an agent which was
-// deleted, costs no more than another try.
-const startTries = 3
+const (
+	// startTries is how often a runtime is started. Nothing was sent to the model
+	// yet, so that a connection which turns out to be dead, an agent which was
+	// deleted, or a server that stumbles costs no more than another try.
+	startTries = 3
+	// startPause comes between tries, longer each time.
+	startPause = 300 * time.Millisecond
+)
+
+// worthAnotherTry says whether starting a runtime may work the next time. What
+// the server says of a failure does not tell a lasting cause from a passing one,
+// such as files that it writes for two runtimes at once.
+func worthAnotherTry(err error) bool {
+	var refused *appclient.RuntimeStartError
+	return errors.Is(err, appclient.ErrConnectionLost) || errors.Is(err, appclient.ErrRequestTimeout) ||
+		errors.As(err, &refused) && !errors.Is(err, appclient.ErrNotFound)
+}
 
 // start starts the runtime of the turn.
 func (a *attempt) start(ctx context.Context) (*appclient.Session, error) {
@@ -21,12 +35,17 @@ func (a *attempt) start(ctx context.Context) (*appclient.Session, error) {
 	}
 	var session *appclient.Session
 	var err error
-	for range startTries {
+	for try := range startTries {
 		var again bool
-		if session, again, err = a.startOnce(ctx); err == nil || !again {
+		if session, again, err = a.startOnce(ctx); err == nil || !again || try == startTries-1 {
 			break
 		}
 		a.log.Debug().Err(err).Msg("start the runtime again")
+		select {
+		case <-time.After(startPause << try):
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
 	}
 	if failed := (*failure)(nil); err != nil && !errors.As(err, &failed) {
 		err = fail(err)
@@ -54,7 +73,7 @@ func (a *attempt) startOnce(ctx context.Context) (session *appclient.Session, ag
 		if errors.Is(err, appclient.ErrNotFound) {
 			return nil, false, a.notFound(start, err)
 		}
-		return session, errors.Is(err, appclient.ErrConnectionLost), err
+		return session, worthAnotherTry(err), err
 	}
 	return a.startOwn(ctx, client, start)
 }
@@ -67,20 +86,20 @@ func (a *attempt) startOwn(ctx context.Context, client *appclient.Client, start 
 	}
 	if d.model == "" {
 		if d.model, err = a.r.model(ctx, client, d.agent); err != nil {
-			return nil, errors.Is(err, appclient.ErrConnectionLost), err
+			return nil, worthAnotherTry(err), err
 		}
 	}
 	entry := a.r.agents.entry(d.identity)
 	id, session, err := a.ensure(ctx, client, entry, d, start)
 	if err != nil || session != nil {
-		return session, errors.Is(err, appclient.ErrConnectionLost) || errors.Is(err, appclient.ErrNotFound), err
+		return session, worthAnotherTry(err) || errors.Is(err, appclient.ErrNotFound), err
 	}
 	if start.AgentID = id; start.ConversationID != "" && a.req.Conversation.AgentID != "" {
 		start.AgentID = a.req.Conversation.AgentID // a conversation belongs to the agent that it was begun with
 	}
 	session, err = client.StartRuntime(ctx, start)
 	if !errors.Is(err, appclient.ErrNotFound) {
-		return session, errors.Is(err, appclient.ErrConnectionLost), err
+		return session, worthAnotherTry(err), err
 	}
 	// Somebody deleted the agent or the conversation.
 	if err := entry.forget(ctx, start.AgentID); err != nil {
