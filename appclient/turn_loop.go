@@ -61,10 +61,11 @@ func (t *RunningTurn) run(ctx context.Context, payload json.RawMessage) {
 	l.fold.acknowledges = l.client.acknowledges()
 	l.fold.result.Runtime, l.fold.result.ClientMessageID = t.session.Runtime(), t.id
 	l.fold.stale = t.session.rt.staleRuns()
-	if err := l.send(ctx, payload); err != nil {
-		l.failure = err
-	} else {
+	if err := l.send(ctx, payload); err == nil {
 		l.follow(ctx)
+	} else if l.takeAll(); !l.fold.over && l.failure == nil {
+		// A server that answers and goes away at once can be heard before the write returns.
+		l.failure = err
 	}
 	t.cancelApprovals()
 	l.client.forget(l.requestID)
