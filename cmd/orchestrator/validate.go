@@ -39,11 +39,12 @@ Exit status 2 when there is an error; warnings do not count.`,
 			if err != nil {
 				return usage(err)
 			}
-			bad := false
+			bad, unread := false, error(nil)
 			for _, file := range files {
 				v, err := validate(file, rolesDir)
-				if err != nil {
-					return usage(err)
+				if err != nil { // it cannot be read; the others are checked all the same
+					unread = errors.Join(unread, err)
+					continue
 				}
 				if asJSON {
 					writeJSONLine(a.stdout, v)
@@ -51,6 +52,9 @@ Exit status 2 when there is an error; warnings do not count.`,
 					a.printValidation(v)
 				}
 				bad = bad || !v.OK
+			}
+			if unread != nil {
+				return usage(unread)
 			}
 			if bad {
 				return quietExit(exitUsage)

@@ -66,6 +66,9 @@ func Open(ctx context.Context, o Options) (_ *Store, err error) {
 			err = errors.Join(err, s.Close())
 		}
 	}()
+	if err := makePrivate(s.file()); err != nil {
+		return nil, s.fail(ctx, "make the store", err)
+	}
 	if s.writes, err = openDB(s.file(), "rwc", 1); err != nil {
 		return nil, s.fail(ctx, "open the store", err)
 	}
@@ -79,6 +82,21 @@ func Open(ctx context.Context, o Options) (_ *Store, err error) {
 		return nil, s.fail(ctx, "open the store", err)
 	}
 	return s, nil
+}
+
+// makePrivate makes an empty file that only its owner can read, where there is
+// none: messages and outputs may hold what others must not see. SQLite gives
+// its other files the same permissions. It must come before the first
+// connection: closing a descriptor of the file drops SQLite's locks on it.
+func makePrivate(file string) error {
+	f, err := os.OpenFile(file, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if errors.Is(err, fs.ErrExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return f.Close()
 }
 
 // OpenReader opens the data directory for reading, without the lock, also

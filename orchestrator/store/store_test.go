@@ -499,8 +499,11 @@ func TestDirectoryIsPrivate(t *testing.T) {
 	if err != nil || info.Mode().Perm() != 0o700 {
 		t.Errorf("mode %v, %v", info.Mode(), err)
 	}
-	if _, err := os.Stat(filepath.Join(dir, FileName)); err != nil {
-		t.Error(err)
+	// SQLite gives the files beside it the same permissions.
+	for _, name := range []string{FileName, FileName + "-wal", FileName + "-shm"} {
+		if info, err := os.Stat(filepath.Join(dir, name)); err != nil || info.Mode().Perm() != 0o600 {
+			t.Errorf("%s: %v, %v", name, info, err)
+		}
 	}
 }
 
