@@ -20,7 +20,7 @@ if [ "$major" -lt 20 ]; then
   exit 3
 fi
 
-key=$(cat "$src/package.json" "$src/package-lock.json" | sha256sum | cut -c1-16)-node$major
+key=$(cat "$src/package.json" "$src/package-lock.json" | sha256sum | cut -c1-16)-node$major-2
 dir=$cache/$key
 if [ ! -x "$dir/node_modules/.bin/letta" ]; then
   mkdir -p "$cache"
@@ -28,7 +28,10 @@ if [ ! -x "$dir/node_modules/.bin/letta" ]; then
   trap 'rm -rf "$tmp"' EXIT
   cp -r "$src/." "$tmp/"
   echo "install-appserver: installing the App Server into $dir" >&2
-  if ! (cd "$tmp" && npm ci --no-audit --no-fund --loglevel=error) >"$tmp/npm.log" 2>&1; then
+  # Install scripts of dependencies are left out: they compile a terminal library that the tests never use,
+  # which needs a C++ compiler and Node's headers from the network. The App Server's own one is run.
+  if ! (cd "$tmp" && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error &&
+    cd node_modules/@letta-ai/letta-code && node scripts/postinstall-patches.js) >"$tmp/npm.log" 2>&1; then
     cat "$tmp/npm.log" >&2
     echo "install-appserver: npm could not install the App Server (see above)." >&2
     exit 1
