@@ -7,7 +7,8 @@ import (
 )
 
 // DefaultStallTimeout is how long a turn of an agent without stall_timeout may
-// be silent. It is the default of the runner too.
+// be silent. It has to be longer than the longest command that prints nothing:
+// the App Server is silent while one runs.
 const DefaultStallTimeout = 10 * time.Minute
 
 // fieldType says what a field holds.

@@ -8,7 +8,6 @@ import (
 )
 
 // DefaultTurnTimeout is what a turn of an agent without turn_timeout may take.
-// It is the default of the runner too.
 const DefaultTurnTimeout = 30 * time.Minute
 
 // What bounds a task, in WorstCase.

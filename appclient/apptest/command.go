@@ -195,19 +195,30 @@ type scoped struct {
 
 func (c runtimeID) valid() bool { return c.AgentID != "" && c.ConversationID != "" }
 
+// lockRuntime locks the runtime that a command is about and subscribes the
+// session to it, as every such command does. The caller unlocks it. A scope
+// that is incomplete gives nil: the command is dropped without an answer.
+func (s *session) lockRuntime(id runtimeID) *agentRuntime {
+	if !id.valid() {
+		return nil
+	}
+	rt := s.process.runtime(id)
+	rt.mu.Lock()
+	rt.subscribe(s)
+	return rt
+}
+
 type syncCommand struct {
 	scoped
 	ForceDevice bool `json:"force_device_status"`
 }
 
 func (s *session) sync(c syncCommand) {
-	if !c.Runtime.valid() {
+	rt := s.lockRuntime(c.Runtime)
+	if rt == nil {
 		return
 	}
-	rt := s.process.runtime(c.Runtime)
-	rt.mu.Lock()
 	defer rt.mu.Unlock()
-	rt.subscribe(s)
 	rt.replay(s, c.ForceDevice)
 	if c.RequestID != "" {
 		s.answer(scopedResponse{"sync_response", c.RequestID, &c.Runtime, true})
@@ -227,13 +238,11 @@ type abortResponse struct {
 }
 
 func (s *session) abort(c scoped) {
-	if !c.Runtime.valid() {
+	rt := s.lockRuntime(c.Runtime)
+	if rt == nil {
 		return
 	}
-	rt := s.process.runtime(c.Runtime)
-	rt.mu.Lock()
 	defer rt.mu.Unlock()
-	rt.subscribe(s)
 	active := rt.turn != nil && !rt.cancelling
 	var ended func()
 	if active {
@@ -256,13 +265,11 @@ type deviceStateCommand struct {
 }
 
 func (s *session) changeDeviceState(c deviceStateCommand) {
-	if !c.Runtime.valid() {
+	rt := s.lockRuntime(c.Runtime)
+	if rt == nil {
 		return
 	}
-	rt := s.process.runtime(c.Runtime)
-	rt.mu.Lock()
 	defer rt.mu.Unlock()
-	rt.subscribe(s)
 	rt.applySettings(c.Payload.Mode, c.Payload.CWD)
 	rt.emitDevice(rt.subscribers)
 }

@@ -40,13 +40,11 @@ func (s *session) acknowledge(c inputCommand, accepted bool, disposition, proble
 }
 
 func (s *session) input(c inputCommand) {
-	if !c.Runtime.valid() {
+	rt := s.lockRuntime(c.Runtime)
+	if rt == nil {
 		return
 	}
-	rt := s.process.runtime(c.Runtime)
-	rt.mu.Lock()
 	defer rt.mu.Unlock()
-	rt.subscribe(s)
 	switch c.Payload.Kind {
 	case "create_message":
 		rt.createMessage(s, c)
@@ -179,13 +177,11 @@ type removeQueueItemResponse struct {
 }
 
 func (s *session) removeQueueItem(c removeQueueItem) {
-	if !c.Runtime.valid() {
+	rt := s.lockRuntime(c.Runtime)
+	if rt == nil {
 		return
 	}
-	rt := s.process.runtime(c.Runtime)
-	rt.mu.Lock()
 	defer rt.mu.Unlock()
-	rt.subscribe(s)
 	i := slices.IndexFunc(rt.queue, func(q *queuedInput) bool { return q.item.ID == c.ItemID })
 	s.answer(removeQueueItemResponse{scopedResponse{"remove_queue_item_response", c.RequestID, &c.Runtime, i >= 0}, c.ItemID})
 	if i < 0 {

@@ -38,7 +38,9 @@ func (s *Server) start(ctx context.Context) (*process, error) {
 		return nil, fmt.Errorf("start the App Server: %w", err)
 	}
 	if err := os.WriteFile(s.pidFile(), []byte(strconv.Itoa(cmd.Process.Pid)), 0o600); err != nil {
-		return nil, errors.Join(fmt.Errorf("write the App Server's pid: %w", err), kill(cmd), ignoreExit(cmd.Wait()))
+		err = errors.Join(fmt.Errorf("write the App Server's pid: %w", err), kill(cmd))
+		_ = cmd.Wait() // it was killed on purpose
+		return nil, err
 	}
 	s.wg.Go(func() {
 		defer close(p.exited)
@@ -58,9 +60,6 @@ func (s *Server) start(ctx context.Context) (*process, error) {
 	}
 	return p, nil
 }
-
-// ignoreExit drops what Wait says of a process that was killed on purpose.
-func ignoreExit(error) error { return nil }
 
 // errExited says that the server exited although nobody asked it to.
 var errExited = errors.New("it exited")

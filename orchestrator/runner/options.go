@@ -9,6 +9,7 @@ import (
 
 	"github.com/seed-e05a5b32/orchestrator/appclient"
 	"github.com/seed-e05a5b32/orchestrator/roles"
+	"github.com/seed-e05a5b32/orchestrator/workflow"
 )
 
 // Server says where the App Server is. *appserver.Server is one.
@@ -67,13 +68,13 @@ type Options struct {
 	SettleTime time.Duration
 }
 
-// What an agent's zero timeouts mean.
+// What an agent's zero timeouts mean: what the reference of the team file and
+// its worst case say.
 const (
 	// DefaultTurnTimeout bounds a turn.
-	DefaultTurnTimeout = 30 * time.Minute
-	// DefaultStallTimeout bounds silence within a turn. It has to be longer than the
-	// longest command that prints nothing: the server is silent while one runs.
-	DefaultStallTimeout = 10 * time.Minute
+	DefaultTurnTimeout = workflow.DefaultTurnTimeout
+	// DefaultStallTimeout bounds silence within a turn.
+	DefaultStallTimeout = workflow.DefaultStallTimeout
 )
 
 func (o Options) withDefaults() Options {
