@@ -28,7 +28,7 @@ git -C "$repo" -c user.name=demo -c user.email=demo@example.invalid commit -q -m
 
 step() { printf '\n$ %s\n' "$*"; }
 
-step orchestrator run examples/teams/plan-code-review.yaml --input goal="Greet in English and German" --input repo="$repo"
+step 'orchestrator run examples/teams/plan-code-review.yaml --input goal="Greet in English and German"' "--input repo=$repo"
 "$orchestrator" run examples/teams/plan-code-review.yaml \
   --input goal="Greet in English and German" --input repo="$repo" \
   --app-server scripted:examples/scripts/plan-code-review.yaml --data-dir "$scratch/data" --key demo
