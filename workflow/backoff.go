@@ -66,3 +66,15 @@ func (r *Retry) longestSum(n int) time.Duration {
 	}
 	return sum
 }
+
+// maxQuotaWait bounds one wait for a provider's quota.
+const maxQuotaWait = 7 * 24 * time.Hour
+
+// spread is a part of most that differs between turns, so that those which wait
+// for the same time do not return together. It is a hash, as in delay.
+func spread(task string, turn, attempt int, most time.Duration) time.Duration {
+	h := fnv.New32a()
+	// A hash.Hash never returns an error.
+	_, _ = fmt.Fprintf(h, "%s/%d/%d", task, turn, attempt)
+	return time.Duration(float64(most) * float64(h.Sum32()%1001) / 1000)
+}

@@ -10,47 +10,10 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-// builtinReasons are all reasons that are not outcomes.
-func builtinReasons() []Reason {
-	return []Reason{
-		ReasonEndTurn, ReasonError, ReasonLLMAPIError, ReasonMaxTokensExceeded, ReasonCancelled, ReasonInvalidLLMResponse,
-		ReasonInvalidToolCall, ReasonMaxSteps, ReasonNoToolCall, ReasonToolRule, ReasonInsufficientCredits, ReasonContextOverflow,
-		ReasonTurnTimeout, ReasonStalled, ReasonConnectionLost, ReasonBudgetExceeded, ReasonNoOutcome, ReasonUncertain,
-	}
-}
-
-// Reasons lists what an agent of the team can end with. An agent with outcomes
-// never ends with end_turn: it ends with an outcome or with no_outcome.
-// budget_exceeded is possible only where the team sets a limit.
-func (t *Team) Reasons(agent string) []Reason {
-	a := t.Agents[agent]
-	if a == nil {
-		return nil
-	}
-	var out []Reason
-	for _, outcome := range a.Outcomes {
-		out = append(out, Reason(outcome))
-	}
-	for _, reason := range builtinReasons() {
-		switch {
-		case reason == ReasonEndTurn && len(a.Outcomes) > 0:
-		case reason == ReasonNoOutcome && len(a.Outcomes) == 0:
-		case reason == ReasonBudgetExceeded && t.Limits.Turns == 0:
-		default:
-			out = append(out, reason)
-		}
-	}
-	return out
-}
-
 // check does everything that needs the names of the whole file.
 func (p *parser) check() {
 	p.checkStart()
-	if p.message != nil {
-		if _, ok := p.text(p.message, "message"); ok {
-			p.team.Message = p.template(p.message, "message", "input", "task")
-		}
-	}
+	p.compileTemplates()
 	names := true
 	for i := range p.handoffs {
 		h := &p.handoffs[i]
@@ -60,27 +23,58 @@ func (p *parser) check() {
 		p.checkTexts(h)
 		names = names && !h.broken
 	}
-	if len(p.team.AgentNames) == 0 || len(p.handoffs) == 0 {
-		return
+	p.checkNodes()
+	p.checkSubTeams()
+	if len(p.team.NodeNames) > 0 && len(p.handoffs) > 0 {
+		p.checkGraph(names)
 	}
-	p.checkGraph(names)
 }
 
 func (p *parser) checkStart() {
-	if p.start == nil {
+	start, ok := "", false
+	if p.start != nil && len(p.team.NodeNames) > 0 {
+		start, ok = p.text(p.start, "start")
+	}
+	if ok {
+		p.team.Start = start
+		if p.declared[start] == nil {
+			p.problem(p.start, suggestion(start, p.team.NodeNames), "start names %q, which is no node of this team", start)
+		}
+	}
+	if p.message == nil {
 		return
 	}
-	start, ok := p.text(p.start, "start")
-	if !ok || len(p.team.AgentNames) == 0 {
+	if kind, known := p.team.Kind(start); known && kind != KindAgent {
+		p.problem(p.message, "remove it", "the team has a message, and its start %q is %s, which reads none", start, kindName(kind))
 		return
 	}
-	p.team.Start = start
-	switch {
-	case p.team.Agents[start] != nil:
-	case slices.Contains(p.later, start):
+	p.templates = append(p.templates, lateTemplate{node: p.message, what: "message", set: into(&p.team.Message), only: []string{"input", "task"}})
+}
+
+// aboutSubTeam reports whether a rule is about a sub-team, which can reach a
+// limit of its own while this team has turns left.
+func (p *parser) aboutSubTeam(r *Rule) bool {
+	return slices.ContainsFunc(p.subTeams, func(s subTeamNodes) bool { return r.covers(s.node.Name) })
+}
+
+// kindNoun names a kind for people.
+func kindNoun(kind NodeKind) string {
+	switch kind {
+	case KindCheck, KindGate:
+		return string(kind)
+	case KindTeam:
+		return "sub-team"
 	default:
-		p.problem(p.start, suggestion(start, p.team.AgentNames), "start names %q, which is no agent of this team", start)
+		return "agent"
 	}
+}
+
+// kindName is kindNoun with its article.
+func kindName(kind NodeKind) string {
+	if kind == KindAgent {
+		return "an agent"
+	}
+	return "a " + kindNoun(kind)
 }
 
 // checkFrom checks the nodes that a rule is about.
@@ -88,29 +82,27 @@ func (p *parser) checkFrom(h *ruleNodes) {
 	for _, n := range h.from {
 		switch {
 		case n.Value == anyName && len(h.from) > 1:
-			p.problem(n, `write from: "*" alone`, `handoff %d lists "*" beside other agents`, h.rule.Number)
-		case n.Value == anyName || p.team.Agents[n.Value] != nil:
+			p.problem(n, `write from: "*" alone`, `handoff %d lists "*" beside other nodes`, h.rule.Number)
+		case n.Value == anyName || p.declared[n.Value] != nil:
 		case isTerminal(n.Value):
 			h.broken = true
-			p.problem(n, "the task has ended there; name an agent", "handoff %d begins at %q, which is an end of the task", h.rule.Number, n.Value)
-		case slices.Contains(p.later, n.Value):
-			h.broken = true
+			p.problem(n, "the task has ended there; name a node", "handoff %d begins at %q, which is an end of the task", h.rule.Number, n.Value)
 		default:
 			h.broken = true
-			p.problem(n, suggestion(n.Value, p.team.AgentNames), "handoff %d begins at %q, which is no agent of this team", h.rule.Number, n.Value)
+			p.problem(n, suggestion(n.Value, p.team.NodeNames), "handoff %d begins at %q, which is no node of this team", h.rule.Number, n.Value)
 		}
 	}
 }
 
-// checkOn checks the reasons of a rule against what its agents can end with.
+// checkOn checks the reasons of a rule against what its nodes can end with.
 func (p *parser) checkOn(h *ruleNodes) {
 	possible := map[Reason]bool{}
 	var names []string
-	for _, agent := range p.team.AgentNames {
-		if !h.rule.covers(agent) {
+	for _, node := range p.team.NodeNames {
+		if !h.rule.covers(node) {
 			continue
 		}
-		for _, reason := range p.team.Reasons(agent) {
+		for _, reason := range p.team.Reasons(node) {
 			if !possible[reason] {
 				possible[reason] = true
 				names = append(names, string(reason))
@@ -129,16 +121,28 @@ func (p *parser) checkOn(h *ruleNodes) {
 			h.broken = true
 			p.problem(n, p.reasonFix(h, reason, names), "handoff %d waits for %q, and %s", h.rule.Number, n.Value, neverEnds(h.rule))
 		}
-		if reason == ReasonBudgetExceeded && h.to != nil && !isTerminal(h.rule.To) || reason == ReasonBudgetExceeded && h.rule.Retry != nil {
-			p.problem(n, "go to succeeded, failed or cancelled", "handoff %d asks for a turn when no turn is left", h.rule.Number)
+		if reason == ReasonBudgetExceeded && p.team.asksForTurn(h.rule) && !p.aboutSubTeam(h.rule) {
+			p.problem(n, "go to succeeded, failed, cancelled, a check or a gate", "handoff %d asks for a turn when no turn is left", h.rule.Number)
 		}
 	}
+}
+
+// asksForTurn reports whether a rule needs what is not left when a limit of the
+// task is reached. A join goes on where only the limit of a branch was.
+func (t *Team) asksForTurn(r *Rule) bool {
+	if r.Join != nil {
+		return false
+	}
+	return r.Retry != nil || slices.ContainsFunc(r.To, func(to string) bool {
+		kind, ok := t.Kind(to)
+		return ok && (kind == KindAgent || kind == KindTeam)
+	})
 }
 
 func neverEnds(r *Rule) string {
 	switch {
 	case slices.Contains(r.From, anyName):
-		return "no agent of this team ever ends with that"
+		return "no node of this team ever ends with that"
 	case len(r.From) > 1:
 		return "none of " + quoted(r.From) + " ever ends with that"
 	}
@@ -154,29 +158,56 @@ func (p *parser) reasonFix(h *ruleNodes, reason Reason, names []string) string {
 	if hint := didYouMean(string(reason), names); hint != "" {
 		return hint
 	}
+	if kind, ok := p.team.Kind(h.from[0].Value); len(h.from) == 1 && ok && kind != KindAgent {
+		return fmt.Sprintf("%s ends with: %s", kindName(kind), strings.Join(names, ", "))
+	}
 	return "an outcome must be declared by the agent:  outcomes: [" + string(reason) + "]"
 }
 
 // checkTo checks where a rule goes.
 func (p *parser) checkTo(h *ruleNodes) {
-	if h.to == nil {
-		return
+	reads := false // somebody reads the message
+	for _, n := range h.to {
+		if isTerminal(n.Value) {
+			h.broken = h.broken || len(h.to) > 1
+			continue
+		}
+		kind, ok := p.team.Kind(n.Value)
+		reads = reads || !ok || kind == KindAgent
+		if !ok {
+			h.broken = true
+			p.problem(n, suggestion(n.Value, p.nodeNames()), "handoff %d goes to %q, which is no node of this team", h.rule.Number, n.Value)
+		}
 	}
-	to := h.to.Value
-	if p.team.Agents[to] != nil || isTerminal(to) {
-		return
-	}
-	h.broken = true
-	if !slices.Contains(p.later, to) {
-		p.problem(h.to, suggestion(to, p.nodeNames()), "handoff %d goes to %q, which is no agent of this team", h.rule.Number, to)
+	if key := h.keys["message"]; key != nil && len(h.to) > 0 && !reads && !isTerminal(h.to[0].Value) {
+		kind, _ := p.team.Kind(h.to[0].Value)
+		p.problem(key, messageFix(kind), "handoff %d has a message and goes to %s, which reads none", h.rule.Number, kindName(kind))
 	}
 }
 
-// checkTexts compiles the condition and the message of a rule.
+func messageFix(kind NodeKind) string {
+	switch kind {
+	case KindGate:
+		return "say it in the gate's question"
+	case KindTeam:
+		return "say it in the sub-team's input"
+	default:
+		return "remove it"
+	}
+}
+
+// nodeNames lists every name that `to:` may use.
+func (p *parser) nodeNames() []string { return slices.Concat(p.team.NodeNames, terminals()) }
+
+// checkTexts compiles the condition, the list and the message of a rule.
 func (p *parser) checkTexts(h *ruleNodes) {
 	if h.when != nil {
 		h.rule.When = p.condition(h.when, fmt.Sprintf("the condition of handoff %d", h.rule.Number))
 	}
+	if h.forEach != nil && h.rule.Retry == nil {
+		h.rule.ForEach = p.listExpression(h.forEach, fmt.Sprintf("for_each of handoff %d", h.rule.Number))
+	}
+	p.checkForEach(h)
 	if h.message != nil {
 		what := fmt.Sprintf("message of handoff %d", h.rule.Number)
 		if _, ok := p.text(h.message, what); ok {
@@ -193,12 +224,29 @@ func (p *parser) condition(n *yaml.Node, what string) *Condition {
 		}
 	}
 	c, err := newCondition(n.Value, scopeTypes(p.team))
-	if err == nil {
-		return c
+	if err != nil {
+		p.expressionProblem(n, what, err)
+		return nil
 	}
-	pos, fix := position(n), ""
-	message := err.Error()
-	width := 1
+	return c
+}
+
+// listExpression compiles `for_each:`.
+func (p *parser) listExpression(n *yaml.Node, what string) *ListExpression {
+	if _, ok := p.text(n, what); !ok {
+		return nil
+	}
+	e, err := newListExpression(n.Value, scopeTypes(p.team))
+	if err != nil {
+		p.expressionProblem(n, what, err)
+		return nil
+	}
+	return e
+}
+
+// expressionProblem shows a compile error at its place in an expression.
+func (p *parser) expressionProblem(n *yaml.Node, what string, err error) {
+	pos, width, fix := position(n), 1, ""
 	if e, ok := errors.AsType[*conditionError](err); ok {
 		offset := e.offset
 		if strings.HasPrefix(n.Value[offset:], ".") {
@@ -207,8 +255,7 @@ func (p *parser) condition(n *yaml.Node, what string) *Condition {
 		pos, width = p.source.within(n, offset), len(wordAtStart.FindString(n.Value[offset:]))
 		fix = p.conditionFix(e)
 	}
-	p.problems = append(p.problems, p.source.problem(pos, width, fmt.Sprintf("%s is wrong: %s", what, message), fix))
-	return nil
+	p.problems = append(p.problems, p.source.problem(pos, width, fmt.Sprintf("%s is wrong: %s", what, err), fix))
 }
 
 var wordAtStart = regexp.MustCompile(`^\w+`)
@@ -220,7 +267,7 @@ func (p *parser) conditionFix(e *conditionError) string {
 		return suggestion(name, sortedKeys(env))
 	}
 	if _, name, ok := strings.Cut(e.message, "unknown field "); ok {
-		return didYouMean(name, append(sortedKeys(p.team.Inputs), p.team.AgentNames...))
+		return didYouMean(name, slices.Concat(sortedKeys(p.team.Inputs), p.team.NodeNames, branchFields()))
 	}
 	return ""
 }

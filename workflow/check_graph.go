@@ -6,114 +6,57 @@ import (
 	"strings"
 )
 
-// graph is what the rules of a team can do, as far as it can be known without
-// running it.
-type graph struct {
-	team *Team
-	// live lists, for every rule, the agents after which it can still fire: no
-	// earlier rule always fires in its place.
-	live map[*Rule][]string
-	// uncovered lists, for every agent, the reasons that no rule is about.
-	uncovered map[string][]Reason
-	// exhausted lists, for every agent, the reasons that are covered only by
-	// rules that are used up some day or have a condition.
-	exhausted map[string][]Reason
+// always reports whether a rule whose from and on match fires in any case, and
+// goes on doing so. A branch arrives at a join before any condition is asked.
+func (r *Rule) always() bool {
+	return r.Max == 0 && r.Retry == nil && r.unconditional()
 }
 
-// newGraph plays every reason of every agent through the rules.
-func newGraph(team *Team) *graph {
-	g := &graph{team: team, live: map[*Rule][]string{}, uncovered: map[string][]Reason{}, exhausted: map[string][]Reason{}}
-	for _, agent := range team.AgentNames {
-		for _, reason := range team.Reasons(agent) {
-			covered, always := false, false
-			for _, r := range team.Handoffs {
-				if always || !r.covers(agent) || !r.selects(reason) || reason == ReasonBudgetExceeded && !r.terminal() {
-					continue
-				}
-				if !slices.Contains(g.live[r], agent) {
-					g.live[r] = append(g.live[r], agent)
-				}
-				covered = covered || r.When == nil
-				always = r.When == nil && r.Max == 0 && r.Retry == nil
-			}
-			switch {
-			case !covered:
-				g.uncovered[agent] = append(g.uncovered[agent], reason)
-			case !always:
-				g.exhausted[agent] = append(g.exhausted[agent], reason)
-			}
-		}
-	}
-	return g
+// unconditional reports whether a rule that is not used up fires in any case.
+func (r *Rule) unconditional() bool {
+	return r.Join != nil || r.When == nil && r.ForEach == nil
 }
 
-// edge is a rule that can hand over from one agent to another.
-type edge struct {
-	to   string
-	rule *Rule
+// coverage says which reasons of a node no rule is sure to be about.
+type coverage struct {
+	// uncovered has no rule, or only rules with conditions; exhausted only rules
+	// that are used up some day.
+	uncovered, exhausted []Reason
+	// lists are reasons of which only rules with for_each are about, and those rules.
+	lists     []Reason
+	listRules []*Rule
 }
 
-// edges lists where a rule can lead from an agent.
-func (g *graph) edges(agent string, follow func(*Rule) bool) []edge {
-	var out []edge
-	for _, r := range g.team.Handoffs {
-		if r.Retry == nil && g.team.Agents[r.To] != nil && slices.Contains(g.live[r], agent) && follow(r) {
-			out = append(out, edge{to: r.To, rule: r})
-		}
-	}
-	return out
-}
-
-// reachable lists the agents that the start can lead to.
-func (g *graph) reachable() map[string]bool {
-	seen := map[string]bool{}
-	next := []string{g.team.Start}
-	for len(next) > 0 {
-		agent := next[0]
-		next = next[1:]
-		if seen[agent] {
+// coverage plays every reason of a node through the rules. Reaching a limit of
+// this team needs no rule, since the task pauses then, but one of a sub-team does.
+func (t *Team) coverage(node string) coverage {
+	var c coverage
+	for _, reason := range t.Reasons(node) {
+		if reason == ReasonBudgetExceeded && !t.Teams[node].limited() {
 			continue
 		}
-		seen[agent] = true
-		for _, e := range g.edges(agent, func(*Rule) bool { return true }) {
-			next = append(next, e.to)
-		}
-	}
-	return seen
-}
-
-// loop finds a cycle of rules none of which has a max; nil when there is none.
-// The last edge closes it.
-func (g *graph) loop() []edge {
-	done := map[string]bool{}
-	var path []edge
-	var on []string
-	var visit func(agent string) []edge
-	visit = func(agent string) []edge {
-		if at := slices.Index(on, agent); at >= 0 {
-			return slices.Clone(path[at:])
-		}
-		if done[agent] {
-			return nil
-		}
-		done[agent] = true
-		on = append(on, agent)
-		for _, e := range g.edges(agent, func(r *Rule) bool { return r.Max == 0 }) {
-			path = append(path, e)
-			if found := visit(e.to); found != nil {
-				return found
+		covered, always := false, false
+		var list *Rule
+		for _, r := range t.Handoffs {
+			if always || !r.covers(node) || !r.selects(reason) {
+				continue
 			}
-			path = path[:len(path)-1]
+			covered, always = covered || r.unconditional(), r.always()
+			if r.ForEach != nil && r.When == nil && list == nil {
+				list = r
+			}
 		}
-		on = on[:len(on)-1]
-		return nil
-	}
-	for _, agent := range g.team.AgentNames {
-		if found := visit(agent); found != nil {
-			return found
+		switch {
+		case covered && !always:
+			c.exhausted = append(c.exhausted, reason)
+		case !covered && list != nil:
+			c.lists = append(c.lists, reason)
+			c.listRules = append(c.listRules, list)
+		case !covered:
+			c.uncovered = append(c.uncovered, reason)
 		}
 	}
-	return nil
+	return c
 }
 
 // checkGraph reports what is wrong with the rules as a whole. names says that
@@ -130,54 +73,71 @@ func (p *parser) checkGraph(names bool) {
 		if h.when != nil && h.rule.When == nil {
 			p.team.Handoffs[i].When = &Condition{source: h.when.Value}
 		}
+		if h.forEach != nil && h.rule.ForEach == nil && h.rule.Retry == nil {
+			p.team.Handoffs[i].ForEach = &ListExpression{source: h.forEach.Value}
+		}
 	}
-	g := newGraph(p.team)
 	if p.namesKnown() {
-		p.checkCoverage(g)
+		p.checkCoverage()
 	}
-	if !names || p.team.Agents[p.team.Start] == nil {
+	if !names || p.declared[p.team.Start] == nil {
 		return
 	}
-	p.checkReachable(g)
-	p.checkLoops(g)
-	p.checkShadowed(g)
+	x := explore(p.team)
+	if x.tooMany {
+		p.problem(p.start, "nest fewer rules with several targets, for_each or limits into each other", "the rules nest branches in too many ways to check them")
+		return
+	}
+	p.checkReachable(x)
+	p.checkJoins(x)
+	p.checkLoops(x)
+	p.checkWriters(x)
+	p.checkShadowed(x)
 }
 
 // namesKnown reports whether every `from` and `on` names something that exists.
 func (p *parser) namesKnown() bool {
 	for _, h := range p.handoffs {
 		for _, n := range h.from {
-			if n.Value != anyName && p.team.Agents[n.Value] == nil {
+			if n.Value != anyName && p.declared[n.Value] == nil {
 				return false
 			}
 		}
-		if h.broken && (h.to == nil || p.team.Agents[h.rule.To] != nil || isTerminal(h.rule.To)) {
+		if h.broken && (len(h.to) == 0 || p.toKnown(h)) {
 			return false
 		}
 	}
 	return true
 }
 
-func (p *parser) checkCoverage(g *graph) {
-	for _, agent := range p.team.AgentNames {
-		key := p.agents[agent].key
-		if missing := g.uncovered[agent]; len(missing) > 0 {
-			p.problem(key, "add, as the last rule:  "+coveringRule(agent, missing, len(g.team.Reasons(agent))),
-				"nothing says what happens when %q ends with %s", agent, reasonList(missing))
+func (p *parser) toKnown(h ruleNodes) bool {
+	return !slices.ContainsFunc(h.rule.To, func(to string) bool { return p.declared[to] == nil && !isTerminal(to) })
+}
+
+func (p *parser) checkCoverage() {
+	for _, node := range p.team.NodeNames {
+		key, c, all := p.declared[node], p.team.coverage(node), len(p.team.Reasons(node))
+		if len(c.uncovered) > 0 {
+			p.problem(key, "add, as the last rule:  "+coveringRule(node, c.uncovered, all),
+				"nothing says what happens when %q ends with %s", node, reasonList(c.uncovered))
 		}
-		if once := g.exhausted[agent]; len(once) > 0 {
-			p.warn(key, "add, as the last rule:  "+coveringRule(agent, once, len(g.team.Reasons(agent))),
-				"the task fails without a rule when %q ends with %s and the rules for that are used up", agent, reasonList(once))
+		for i, reason := range c.lists {
+			p.problem(key, "add, as the last rule:  "+coveringRule(node, c.lists[i:i+1], all),
+				"nothing says what happens when %q ends with %s and the list of handoff %d is empty or too long", node, reason, c.listRules[i].Number)
+		}
+		if len(c.exhausted) > 0 {
+			p.warn(key, "add, as the last rule:  "+coveringRule(node, c.exhausted, all),
+				"the task fails without a rule when %q ends with %s and the rules for that are used up", node, reasonList(c.exhausted))
 		}
 	}
 }
 
 // coveringRule proposes a rule for what is missing.
-func coveringRule(agent string, missing []Reason, all int) string {
+func coveringRule(node string, missing []Reason, all int) string {
 	if len(missing) > 2 || len(missing) == all {
-		return fmt.Sprintf(`- {from: %s, on: "*", to: failed}`, agent)
+		return fmt.Sprintf(`- {from: %s, on: "*", to: failed}`, node)
 	}
-	return fmt.Sprintf("- {from: %s, on: [%s], to: failed}", agent, reasonList(missing))
+	return fmt.Sprintf("- {from: %s, on: [%s], to: failed}", node, reasonList(missing))
 }
 
 func reasonList(reasons []Reason) string {
@@ -188,56 +148,42 @@ func reasonList(reasons []Reason) string {
 	return strings.Join(names, ", ")
 }
 
-func (p *parser) checkReachable(g *graph) {
-	reachable := g.reachable()
-	for _, agent := range p.team.AgentNames {
-		if !reachable[agent] {
-			p.problem(p.agents[agent].key, fmt.Sprintf("add a rule with  to: %s, or remove the agent", agent), "no rule leads to the agent %q", agent)
+func (p *parser) checkReachable(x *exploration) {
+	for _, node := range p.team.NodeNames {
+		if x.reached(node) || p.team.Teams[node] != nil && p.spawns(x) {
+			continue
 		}
+		kind, _ := p.team.Kind(node)
+		p.problem(p.declared[node], fmt.Sprintf("add a rule with  to: %s, or remove it", node), "no rule leads to the %s %q", kindNoun(kind), node)
 	}
-	success := slices.ContainsFunc(p.team.Handoffs, func(r *Rule) bool {
-		return r.Retry == nil && r.To == TerminalSucceeded && slices.ContainsFunc(g.live[r], func(a string) bool { return reachable[a] })
-	})
-	if !success {
+	if !x.success {
 		p.warn(p.handoffs[len(p.handoffs)-1].node, "add a rule with  to: succeeded", "no task of this team can succeed")
 	}
 }
 
-func (p *parser) checkLoops(g *graph) {
-	if p.team.Limits.Turns > 0 {
-		return
-	}
-	loop := g.loop()
-	if loop == nil {
-		return
-	}
-	var agents, rules []string
-	for _, e := range loop {
-		agents = append(agents, e.to)
-		rules = append(rules, fmt.Sprint(e.rule.Number))
-	}
-	last := loop[len(loop)-1].rule
-	fix := fmt.Sprintf("add max: 3 to handoff %d, or bound the whole task:  limits: {turns: 20}", last.Number)
-	message := fmt.Sprintf("handoffs %s lead around %s for ever: nothing bounds the loop", strings.Join(rules, ", "), quoted(agents))
-	if len(loop) == 1 {
-		message = fmt.Sprintf("handoff %d leads from %q to itself for ever: nothing bounds the loop", last.Number, agents[0])
-	}
-	for _, h := range p.handoffs {
-		if h.rule == last && h.to != nil {
-			p.problem(h.to, fix, "%s", message)
-		}
-	}
+// spawns reports whether an agent that can run may spawn tasks.
+func (p *parser) spawns(x *exploration) bool {
+	return slices.ContainsFunc(p.team.AgentNames, func(name string) bool {
+		return x.reached(name) && slices.Contains(p.team.Agents[name].ControllerTools, ToolSpawnTask)
+	})
 }
 
-func (p *parser) checkShadowed(g *graph) {
+func (p *parser) checkShadowed(x *exploration) {
 	for _, h := range p.handoffs {
-		if len(g.live[h.rule]) > 0 {
+		if x.fires[h.rule] {
 			continue
 		}
-		if p.team.Limits.Turns == 0 && slices.Equal(h.rule.On, []Reason{ReasonBudgetExceeded}) {
+		if slices.Equal(h.rule.On, []Reason{ReasonBudgetExceeded}) && !p.limited(h.rule) {
 			p.warn(h.node, "set a limit:  limits: {turns: 20}", "handoff %d never matches: no limit can be exceeded", h.rule.Number)
 			continue
 		}
 		p.warn(h.node, "move it up, or remove it", "handoff %d never matches: earlier rules cover all of it", h.rule.Number)
 	}
+}
+
+// limited reports whether a node that the rule is about can reach a limit.
+func (p *parser) limited(r *Rule) bool {
+	return slices.ContainsFunc(p.team.NodeNames, func(node string) bool {
+		return r.covers(node) && slices.Contains(p.team.Reasons(node), ReasonBudgetExceeded)
+	})
 }

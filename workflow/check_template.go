@@ -12,6 +12,33 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
+// lateTemplate is a template that is compiled when all names are known.
+type lateTemplate struct {
+	node *yaml.Node
+	what string
+	set  func(Template)
+	only []string
+	// scalar says that any scalar will do, and not only a text.
+	scalar bool
+}
+
+func into(target *Template) func(Template) { return func(t Template) { *target = t } }
+
+// compileLater notes a text that is a template.
+func (p *parser) compileLater(n *yaml.Node, what string, set func(Template), only ...string) {
+	p.templates = append(p.templates, lateTemplate{node: n, what: what, set: set, only: only})
+}
+
+func (p *parser) compileTemplates() {
+	for _, t := range p.templates {
+		if t.scalar {
+			t.set(p.template(t.node, t.what, t.only...))
+		} else if _, ok := p.text(t.node, t.what); ok {
+			t.set(p.template(t.node, t.what, t.only...))
+		}
+	}
+}
+
 // template compiles a template and checks every name in it that can be known
 // before it runs. only lists the names it may use, e.g. "input" or "task.id";
 // none means all.
@@ -62,6 +89,11 @@ func (p *parser) templatePlace(n *yaml.Node, message string) (Position, string) 
 }
 
 var nameAtStart = regexp.MustCompile(`^[.$]?\w+`)
+
+// branchFields are the fields of the elements of `branches`.
+func branchFields() []string {
+	return []string{"node", "label", "index", "item", "reason", "outcome", "summary", "data", "output", "error"}
+}
 
 // templateCheck walks one parsed template.
 type templateCheck struct {
@@ -185,7 +217,7 @@ func (c *templateCheck) unknown(at parse.Pos, here types.Map, path []string, fie
 		}
 		c.problem(at, fix, "uses .input.%s, and the team declares no input %q", field, field)
 	case "nodes":
-		c.problem(at, fix, "uses .nodes.%s, and the team has no agent %q", field, field)
+		c.problem(at, fix, "uses .nodes.%s, and the team has no node %q", field, field)
 	default:
 		c.problem(at, fix, "uses .%s.%s, which does not exist", strings.Join(path, "."), field)
 	}

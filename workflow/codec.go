@@ -104,23 +104,35 @@ func (e *UnknownTypeError) Error() string {
 
 func eventDecoders() map[string]func([]byte) (EventBody, error) {
 	return map[string]func([]byte) (EventBody, error){
-		TaskSubmitted{}.EventType():   decodeBody[TaskSubmitted, EventBody],
-		TaskClaimed{}.EventType():     decodeBody[TaskClaimed, EventBody],
-		TurnSending{}.EventType():     decodeBody[TurnSending, EventBody],
-		TurnAccepted{}.EventType():    decodeBody[TurnAccepted, EventBody],
-		TurnFinished{}.EventType():    decodeBody[TurnFinished, EventBody],
-		TurnReconciled{}.EventType():  decodeBody[TurnReconciled, EventBody],
-		TimerFired{}.EventType():      decodeBody[TimerFired, EventBody],
-		CancelRequested{}.EventType(): decodeBody[CancelRequested, EventBody],
+		TaskSubmitted{}.EventType():    decodeBody[TaskSubmitted, EventBody],
+		TaskClaimed{}.EventType():      decodeBody[TaskClaimed, EventBody],
+		TurnSending{}.EventType():      decodeBody[TurnSending, EventBody],
+		TurnAccepted{}.EventType():     decodeBody[TurnAccepted, EventBody],
+		TurnFinished{}.EventType():     decodeBody[TurnFinished, EventBody],
+		TurnReconciled{}.EventType():   decodeBody[TurnReconciled, EventBody],
+		TimerFired{}.EventType():       decodeBody[TimerFired, EventBody],
+		CancelRequested{}.EventType():  decodeBody[CancelRequested, EventBody],
+		ResumeRequested{}.EventType():  decodeBody[ResumeRequested, EventBody],
+		PauseRequested{}.EventType():   decodeBody[PauseRequested, EventBody],
+		TaskSpawned{}.EventType():      decodeBody[TaskSpawned, EventBody],
+		ChildReported{}.EventType():    decodeBody[ChildReported, EventBody],
+		ProgressReported{}.EventType(): decodeBody[ProgressReported, EventBody],
+		QuestionAnswered{}.EventType(): decodeBody[QuestionAnswered, EventBody],
+		QuestionAsked{}.EventType():    decodeBody[QuestionAsked, EventBody],
+		GateAnswered{}.EventType():     decodeBody[GateAnswered, EventBody],
 	}
 }
 
 func effectDecoders() map[string]func([]byte) (Effect, error) {
 	return map[string]func([]byte) (Effect, error){
-		StartTurn{}.EffectType():  decodeBody[StartTurn, Effect],
-		AbortTurn{}.EffectType():  decodeBody[AbortTurn, Effect],
-		Handoff{}.EffectType():    decodeBody[Handoff, Effect],
-		FinishTask{}.EffectType(): decodeBody[FinishTask, Effect],
+		StartTurn{}.EffectType():      decodeBody[StartTurn, Effect],
+		AbortTurn{}.EffectType():      decodeBody[AbortTurn, Effect],
+		Handoff{}.EffectType():        decodeBody[Handoff, Effect],
+		FinishTask{}.EffectType():     decodeBody[FinishTask, Effect],
+		PauseTask{}.EffectType():      decodeBody[PauseTask, Effect],
+		BranchEnded{}.EffectType():    decodeBody[BranchEnded, Effect],
+		AnswerQuestion{}.EffectType(): decodeBody[AnswerQuestion, Effect],
+		StopTurn{}.EffectType():       decodeBody[StopTurn, Effect],
 	}
 }
 

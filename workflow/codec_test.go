@@ -14,23 +14,37 @@ import (
 func TestEventCodec(t *testing.T) {
 	t.Parallel()
 	at := time.Date(2026, 1, 2, 3, 4, 5, 678000, time.UTC)
+	limits := Limits{Turns: 1, Tokens: 2, Duration: time.Minute, Cost: 3, AtLimit: AtLimitPause}
 	bodies := []EventBody{
-		TaskSubmitted{Task: "T", Team: "t", Revision: "r", Input: map[string]any{"goal": "g", "yes": true}, Workspace: "/w"},
+		TaskSubmitted{
+			Task: "T", Team: "t", Revision: "r", Input: map[string]any{"goal": "g", "yes": true}, Workspace: "/w", GitBranch: "b",
+			Parent: &Parent{Task: "P", Turn: 1, Attempt: 2, Spawned: true}, Limits: limits,
+		},
 		TaskClaimed{},
-		TurnSending{Turn: 1, Attempt: 2, ClientMessageID: "m", Runtime: Runtime{Server: "s", AgentID: "a", ConversationID: "c"}},
+		TurnSending{Turn: 1, Attempt: 2, ClientMessageID: "m", Runtime: Runtime{Server: "s", AgentID: "a", ConversationID: "c"}, Child: "C"},
 		TurnAccepted{Turn: 1, Attempt: 2, Disposition: "started"},
 		TurnFinished{
 			Turn: 1, Attempt: 2, Reason: ReasonEndTurn, Output: "o", Outcome: "ok", Summary: "s", Data: map[string]any{"n": 1.5}, Error: "e",
 			Usage: Usage{PromptTokens: 1, CompletionTokens: 2, TotalTokens: 3, CachedInputTokens: 4, ReasoningTokens: 5, Requests: 6},
-			RunID: "run", TurnID: "turn", ToolCalls: 7, ConversationLost: true,
+			RunID: "run", TurnID: "turn", ToolCalls: 7, ConversationLost: true, OutputFile: "f", Model: "m", Cost: 8, Unpriced: true,
+			Handoff: "h", HandoffMessage: "hm", QuotaReset: at, ExitCode: 9, Duration: time.Second,
 		},
-		TurnReconciled{Turn: 1, Attempt: 2, Finding: FindingFinished, Output: "o", Detail: "d", ConversationLost: true},
+		TurnReconciled{Turn: 1, Attempt: 2, Finding: FindingFinished, Output: "o", OutputFile: "f", Detail: "d", ConversationLost: true},
 		TimerFired{},
 		CancelRequested{By: "ada"},
+		GateAnswered{Turn: 1, Approved: true, By: "ada", Comment: "c"},
+		QuestionAsked{Turn: 1, Attempt: 2, Kind: QuestionText, Text: "t", Tool: "Bash", Argument: "ls", Choices: []string{"a", "b"}},
+		QuestionAnswered{Question: 1, Answer: "a", By: "ada"},
+		ProgressReported{Turn: 1, Attempt: 2, Text: "t", Percent: new(40)},
+		ChildReported{Turn: 1, Attempt: 2, Attempts: 3, Usage: Usage{TotalTokens: 3}, Cost: 4, Unpriced: []string{"m"}},
+		TaskSpawned{Turn: 1, Attempt: 2, Task: "T", Team: "t"},
+		PauseRequested{By: "ada"},
+		ResumeRequested{By: "ada", Raise: limits},
 	}
 	var types []string
 	for _, body := range bodies {
 		types = append(types, body.EventType())
+		wantNoZero(t, body)
 		data := encode(t, Event{At: at, Body: body})
 		var got Event
 		if err := json.Unmarshal([]byte(data), &got); err != nil {
@@ -48,19 +62,36 @@ func TestEventCodec(t *testing.T) {
 	}
 }
 
+// wantNoZero fails where a field of v has been forgotten.
+func wantNoZero(t *testing.T, v any) {
+	t.Helper()
+	for field, value := range reflect.ValueOf(v).Fields() {
+		if value.IsZero() {
+			t.Errorf("%T.%s is not tried", v, field.Name)
+		}
+	}
+}
+
 func TestEffectsCodec(t *testing.T) {
 	t.Parallel()
 	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	want := Effects{
-		StartTurn{Turn: 1, Node: "n", Attempt: 2, Message: "m", Reminder: true},
-		AbortTurn{Turn: 1, Attempt: 2},
+		StartTurn{Turn: 1, Node: "n", Attempt: 2, Message: "m", Reminder: true, Kind: KindCheck, Branch: 3, Label: "l"},
+		AbortTurn{Turn: 1, Attempt: 2, Why: "w"},
+		StopTurn{Turn: 1, Attempt: 2, Note: "n"},
+		AnswerQuestion{Question: 1, Turn: 2, Attempt: 3, Answer: "a", By: "ada", Expired: true},
+		BranchEnded{Branch: 1, Label: "l", How: BranchArrived, Rule: 2, From: "n", Turn: 3, Reason: ReasonPassed, Arrived: 1, Size: 2,
+			Skipped: []SkippedRule{{Rule: 1, Why: "w"}}},
+		PauseTask{Pause: Pause{By: "ada", Note: "n", At: at}},
 		Handoff{FromTurn: 1, From: "a", Reason: ReasonError, Rule: 3, Fired: 1, Max: 2, To: "a", ToTurn: 1, Retry: true, NotBefore: at,
-			Note: "n", Skipped: []SkippedRule{{Rule: 1, Why: "w"}}},
-		FinishTask{Result: Result{State: TaskFailed, Node: "n", Reason: ReasonError, Rule: 2, Explanation: "e", At: at}},
+			Branch: 1, Label: "l", Size: 3, Joined: []int{1, 2}, Note: "n", Skipped: []SkippedRule{{Rule: 1, Why: "w"}}},
+		FinishTask{Result: Result{State: TaskFailed, Node: "n", Reason: ReasonError, Rule: 2, Explanation: "e", At: at,
+			Output: "o", Outcome: "yes", Summary: "s", Data: map[string]any{"n": 1.5}}},
 	}
 	var types []string
 	for _, e := range want {
 		types = append(types, e.EffectType())
+		wantNoZero(t, e)
 	}
 	slices.Sort(types)
 	if known := sortedKeys(effectDecoders()); !slices.Equal(known, types) {

@@ -23,6 +23,9 @@ func Decide(team *Team, s State, e Event) (State, []Effect, error) {
 	if err := d.apply(e.Body); err != nil {
 		return s, nil, err
 	}
+	if err := d.settle(); err != nil {
+		return s, nil, err
+	}
 	d.s.Version++
 	d.s.Updated = e.At
 	return d.s, d.effects, nil
@@ -33,6 +36,7 @@ func Decide(team *Team, s State, e Event) (State, []Effect, error) {
 type decision struct {
 	team    *Team
 	at      time.Time
+	timer   time.Time // the wake time that a TimerFired is about
 	event   string
 	s       State
 	effects []Effect
@@ -45,6 +49,13 @@ func (s State) clone() State {
 	s.Fired = maps.Clone(s.Fired)
 	s.Nodes = maps.Clone(s.Nodes)
 	s.Conversations = maps.Clone(s.Conversations)
+	s.Branches = slices.Clone(s.Branches)
+	for i := range s.Branches {
+		b := &s.Branches[i]
+		b.Fired, b.Nodes = maps.Clone(b.Fired), maps.Clone(b.Nodes)
+	}
+	s.Groups = slices.Clone(s.Groups)
+	s.Held = slices.Clone(s.Held)
 	return s
 }
 
@@ -70,6 +81,22 @@ func (d *decision) apply(body EventBody) error {
 		return d.timerFired()
 	case CancelRequested:
 		return d.cancelRequested(b)
+	case GateAnswered:
+		return d.gateAnswered(b)
+	case QuestionAsked:
+		return d.questionAsked(b)
+	case QuestionAnswered:
+		return d.questionAnswered(b)
+	case ProgressReported:
+		return d.progressReported(b)
+	case ChildReported:
+		return d.childReported(b)
+	case TaskSpawned:
+		return d.taskSpawned(b)
+	case PauseRequested:
+		return d.pauseRequested(b)
+	case ResumeRequested:
+		return d.resumeRequested(b)
 	default:
 		return &UnknownTypeError{Kind: "event", Type: d.event}
 	}
@@ -91,7 +118,11 @@ func (d *decision) submitted(b TaskSubmitted) error {
 	if err := d.move(taskSubmit); err != nil {
 		return err
 	}
-	d.s.Task, d.s.Team, d.s.Revision, d.s.Workspace = b.Task, b.Team, b.Revision, b.Workspace
+	d.s.Task, d.s.Team, d.s.Revision, d.s.Workspace, d.s.GitBranch = b.Task, b.Team, b.Revision, b.Workspace, b.GitBranch
+	d.s.Parent = b.Parent
+	if b.Limits.set() {
+		d.s.Limits = b.Limits.combine(d.team.Limits)
+	}
 	if len(b.Input) > 0 {
 		d.s.Input = typedInput(d.team, b.Input)
 	}
@@ -104,34 +135,15 @@ func (d *decision) claimed() error {
 		return err
 	}
 	d.s.Started = d.at
-	message := startMessage(d.team, &d.s)
-	if !d.team.Message.IsZero() {
-		rendered, err := renderMessage(d.team.Message, scope(d.team, &d.s, nil))
-		if err != nil {
+	first := given{message: startMessage(d.team, &d.s)}
+	if kind, _ := d.team.Kind(d.team.Start); kind != KindAgent || !d.team.Message.IsZero() {
+		var err error
+		if first, err = d.give(d.team.Start, d.team.Message, scope(d.team, &d.s, nil)); err != nil {
 			return d.finish(TaskFailed, Result{Explanation: fmt.Sprintf("the message of the team for %q %s", d.team.Start, err)})
 		}
-		message = rendered
 	}
 	d.emit(Handoff{To: d.team.Start, ToTurn: d.s.LastTurn + 1, Note: "the task starts here"})
-	d.startTurn(Turn{Node: d.team.Start, Message: message}, true)
-	return nil
-}
-
-// timerFired starts every turn that waits for a time. It takes the event's
-// word that the time has come: clocks of two machines may differ.
-func (d *decision) timerFired() error {
-	if err := d.move(taskWake); err != nil {
-		return err
-	}
-	d.s.WakeAt = time.Time{}
-	for i := range d.s.Turns {
-		t := &d.s.Turns[i]
-		if t.State == TurnPending && !t.NotBefore.IsZero() {
-			t.NotBefore = time.Time{}
-			d.emit(startOf(*t))
-		}
-	}
-	return nil
+	return d.visit(0, d.team.Start, first)
 }
 
 func (d *decision) cancelRequested(b CancelRequested) error {
@@ -151,8 +163,9 @@ func (d *decision) finish(state TaskState, result Result) error {
 	for _, t := range d.s.Turns {
 		d.emit(AbortTurn{Turn: t.ID, Attempt: t.Attempt})
 	}
-	d.s.Turns = nil
-	d.s.WakeAt = time.Time{}
+	d.s.Turns, d.s.Branches, d.s.Groups, d.s.Held, d.s.Questions = nil, nil, nil, nil, nil
+	d.s.WakeAt, d.s.Pause = time.Time{}, nil
+	d.endWaiting()
 	result.State, result.At = state, d.at
 	d.s.Result = &result
 	d.emit(FinishTask{Result: result})

@@ -174,6 +174,7 @@ func TestDecideToTheEnd(t *testing.T) {
 	r.wantStatus(TaskSucceeded)
 	result := effect[FinishTask](t, effects).Result
 	wantResult := Result{State: TaskSucceeded, Node: "reviewer", Reason: "approve", Rule: 4,
+		Outcome: "approve", Summary: "fine", Data: map[string]any{"score": 9.0},
 		Explanation: "reviewer ended with approve, and rule 4 goes to succeeded", At: r.now}
 	if diff := cmp.Diff(wantResult, result); diff != "" {
 		t.Errorf("result (-want +got):\n%s", diff)
@@ -332,27 +333,34 @@ func TestDecideTurnLimit(t *testing.T) {
 	for _, test := range []struct {
 		name, team string
 		drive      func(*run)
-		rule       int
+		rule       int // 0: none, and the task pauses
 		want       string
 	}{
 		{"next turn", limited("1"), func(r *run) { r.end(TurnFinished{}) }, 7,
-			"limits.turns: 1 reached; there is no turn left for a turn of reviewer by rule 1, and rule 7 goes to failed"},
+			"limits.turns of the task: 1 reached; there is nothing left for a turn of reviewer by rule 1, and rule 7 goes to failed"},
 		{"retry", limited("1"), func(r *run) { r.end(TurnFinished{Reason: ReasonLLMAPIError}) }, 7,
-			"limits.turns: 1 reached; there is no turn left for a retry by rule 5, and rule 7 goes to failed"},
+			"limits.turns of the task: 1 reached; there is nothing left for a retry by rule 5, and rule 7 goes to failed"},
 		{"reminder", limited("2"), func(r *run) { r.end(TurnFinished{}); r.end(TurnFinished{}) }, 7,
-			"limits.turns: 2 reached; there is no turn left for a reminder of the missing outcome, and rule 7 goes to failed"},
+			"limits.turns of the task: 2 reached; there is nothing left for a reminder of the missing outcome, and rule 7 goes to failed"},
 		{"repeat after a crash", limited("1"), func(r *run) {
 			r.send()
 			r.must(TurnReconciled{Turn: 1, Attempt: 1, Finding: FindingNotConsumed})
-		}, 7, "limits.turns: 1 reached; there is no turn left for another attempt at the turn, and rule 7 goes to failed"},
+		}, 7, "limits.turns of the task: 1 reached; there is nothing left for another attempt at the turn, and rule 7 goes to failed"},
 		{"no rule", strings.Replace(limited("1"), `{from: "*", on: "*", to: failed}`, `{from: "*", on: [error, uncertain], to: failed}`, 1), func(r *run) {
 			r.end(TurnFinished{})
-		}, 0, "limits.turns: 1 reached; there is no turn left for a turn of reviewer by rule 1"},
+		}, 0, "limits.turns of the task: 1 reached; there is nothing left for a turn of reviewer by rule 1"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			r := start(t, unchecked(t, test.team), map[string]any{"goal": "g"})
 			test.drive(r)
+			if test.rule == 0 {
+				r.wantStatus(TaskPaused)
+				if r.s.Pause == nil || r.s.Pause.Note != test.want {
+					t.Errorf("pause %+v, want %s", r.s.Pause, test.want)
+				}
+				return
+			}
 			r.wantStatus(TaskFailed)
 			if r.s.Result.Reason != ReasonBudgetExceeded || r.s.Result.Rule != test.rule || r.s.Result.Explanation != test.want {
 				t.Errorf("result %+v\nwant rule %d: %s", r.s.Result, test.rule, test.want)
@@ -361,17 +369,32 @@ func TestDecideTurnLimit(t *testing.T) {
 	}
 }
 
+// innerTeam is every sub-team of unchecked.
+const innerTeam = `version: 1
+name: inner
+inputs: {goal: {required: true}}
+limits: {turns: 5}
+agents:
+  a: {prompt: x}
+start: a
+handoffs:
+  - {from: a, on: end_turn, to: succeeded}
+  - {from: "*", on: "*", to: failed}
+`
+
 // unchecked parses a team without the checks of its graph, since Decide must
 // not depend on them.
 func unchecked(t testing.TB, src string) *Team {
 	t.Helper()
-	p := &parser{source: newSource("t.yaml", []byte(src)), team: &Team{Inputs: map[string]Input{}, Agents: map[string]*Agent{}}}
+	inner := func(path string) (string, []byte, error) { return path, []byte(innerTeam), nil }
+	p := newParser("t.yaml", []byte(src), "t.yaml", nil, &loading{load: inner, path: []string{"t.yaml"}, files: []string{"t.yaml"}, teams: map[string]*Team{}})
 	root := p.document([]byte(src))
 	if root == nil {
 		t.Fatal(p.problems)
 	}
 	p.decode(root)
 	p.checkStart()
+	p.compileTemplates()
 	for i := range p.handoffs {
 		p.checkTexts(&p.handoffs[i])
 	}

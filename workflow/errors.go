@@ -32,3 +32,15 @@ func (e *TransitionError) Error() string {
 	}
 	return fmt.Sprintf("event %s cannot happen while the %s is %s", e.Event, e.Subject, state)
 }
+
+// AnswerError says that an answer is not among those that a question has.
+type AnswerError struct {
+	Question int
+	Answer   string
+	Choices  []string
+}
+
+// Error implements error.
+func (e *AnswerError) Error() string {
+	return fmt.Sprintf("question %d is not answered by %q: choose one of %q", e.Question, e.Answer, e.Choices)
+}

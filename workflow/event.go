@@ -23,15 +23,23 @@ type (
 		Revision  string         `json:"revision"`
 		Input     map[string]any `json:"input,omitempty"`
 		Workspace string         `json:"workspace,omitempty"`
+		GitBranch string         `json:"git_branch,omitempty"`
+		// Parent and Limits are of a task that another task started.
+		Parent *Parent `json:"parent,omitempty"`
+		Limits Limits  `json:"limits,omitzero"`
 	}
 	// TaskClaimed says that the engine has taken the task up.
 	TaskClaimed struct{}
-	// TurnSending is committed before the input frame is written: from here on the turn may have been sent.
+	// TurnSending is committed before the input frame is written: from here on the
+	// turn may have been sent. For a check it is committed before the command is
+	// started, and for a sub-team before its task is made.
 	TurnSending struct {
 		Turn            int     `json:"turn"`
 		Attempt         int     `json:"attempt"`
-		ClientMessageID string  `json:"client_message_id"`
-		Runtime         Runtime `json:"runtime"`
+		ClientMessageID string  `json:"client_message_id,omitempty"`
+		Runtime         Runtime `json:"runtime,omitzero"`
+		// Child is the ID of the sub-team's task.
+		Child string `json:"child,omitempty"`
 	}
 	// TurnAccepted says that the App Server acknowledged the input.
 	TurnAccepted struct {
@@ -60,6 +68,23 @@ type (
 		// ConversationLost says that the conversation cannot be used again; the
 		// agent's next turn gets a new one.
 		ConversationLost bool `json:"conversation_lost,omitempty"`
+		// OutputFile holds the whole output where Output is an excerpt of it.
+		OutputFile string `json:"output_file,omitempty"`
+		// Model is the handle of the model that the turn ran on. Cost is its price in
+		// millionths of a US dollar, and Unpriced says that the price is not known.
+		Model    string `json:"model,omitempty"`
+		Cost     int64  `json:"cost,omitempty"`
+		Unpriced bool   `json:"unpriced,omitempty"`
+		// Handoff is the target that the agent picked with the tool handoff, and
+		// HandoffMessage what it wants to be told there.
+		Handoff        string `json:"handoff,omitempty"`
+		HandoffMessage string `json:"handoff_message,omitempty"`
+		// QuotaReset is when the provider's quota allows the next request; the turn
+		// is then asked for again at that time, and no rule sees its end.
+		QuotaReset time.Time `json:"quota_reset,omitzero"`
+		// ExitCode and Duration are of a check.
+		ExitCode int           `json:"exit_code,omitempty"`
+		Duration time.Duration `json:"duration,omitempty"`
 	}
 	// TurnReconciled says what was found out about an attempt that had been
 	// sent when the orchestrator, the App Server or the connection went away.
@@ -69,12 +94,74 @@ type (
 		Finding Finding `json:"finding"`
 		// Output is the collected answer when Finding is FindingFinished.
 		Output string `json:"output,omitempty"`
-		Detail string `json:"detail,omitempty"`
+		// OutputFile is as in TurnFinished.
+		OutputFile string `json:"output_file,omitempty"`
+		Detail     string `json:"detail,omitempty"`
 		// ConversationLost is as in TurnFinished.
 		ConversationLost bool `json:"conversation_lost,omitempty"`
 	}
-	// TimerFired says that the time a waiting task waited for has come.
+	// TimerFired says that State.WakeAt has come.
 	TimerFired struct{}
+	// GateAnswered is a person's decision on an open gate. Answering one that is
+	// not open any more is refused with ErrStale.
+	GateAnswered struct {
+		Turn     int  `json:"turn"`
+		Approved bool `json:"approved"`
+		// By and Comment are for those who come next; Comment is the gate's output.
+		By      string `json:"by,omitempty"`
+		Comment string `json:"comment,omitempty"`
+	}
+	// QuestionAsked says that a running turn waits for a person. Its ID is given by Decide.
+	QuestionAsked struct {
+		Turn     int          `json:"turn"`
+		Attempt  int          `json:"attempt"`
+		Kind     QuestionKind `json:"kind"`
+		Text     string       `json:"text"`
+		Tool     string       `json:"tool,omitempty"`
+		Argument string       `json:"argument,omitempty"`
+		Choices  []string     `json:"choices,omitempty"`
+	}
+	// QuestionAnswered is a person's answer. Answering one that is not open any
+	// more is refused with ErrStale, and with what is not among its answers with *AnswerError.
+	QuestionAnswered struct {
+		Question int    `json:"question"`
+		Answer   string `json:"answer"`
+		By       string `json:"by,omitempty"`
+	}
+	// ProgressReported is what an agent said with update_progress.
+	ProgressReported struct {
+		Turn    int    `json:"turn"`
+		Attempt int    `json:"attempt"`
+		Text    string `json:"text"`
+		Percent *int   `json:"percent,omitempty"`
+	}
+	// ChildReported says what the task of a sub-team has used so far, in all.
+	ChildReported struct {
+		Turn     int   `json:"turn"`
+		Attempt  int   `json:"attempt"`
+		Attempts int   `json:"attempts"` // as State.Attempts of the child
+		Usage    Usage `json:"usage,omitzero"`
+		Cost     int64 `json:"cost,omitempty"`
+		// Unpriced lists models without a known price.
+		Unpriced []string `json:"unpriced,omitempty"`
+	}
+	// TaskSpawned says that an agent spawned another task, which goes its own way.
+	TaskSpawned struct {
+		Turn    int    `json:"turn"`
+		Attempt int    `json:"attempt"`
+		Task    string `json:"task"`
+		Team    string `json:"team"`
+	}
+	// PauseRequested stops the task after the turns that run now.
+	PauseRequested struct {
+		By string `json:"by,omitempty"`
+	}
+	// ResumeRequested goes on with a paused task. Raise is added to its limits
+	// (those that are set), and to those of the branches that have reached one.
+	ResumeRequested struct {
+		By    string `json:"by,omitempty"`
+		Raise Limits `json:"raise,omitzero"`
+	}
 	// CancelRequested asks for the task to end as cancelled.
 	CancelRequested struct {
 		By string `json:"by,omitempty"`
@@ -119,3 +206,27 @@ func (TimerFired) EventType() string { return "timer_fired" }
 
 // EventType implements EventBody.
 func (CancelRequested) EventType() string { return "cancel_requested" }
+
+// EventType implements EventBody.
+func (GateAnswered) EventType() string { return "gate_answered" }
+
+// EventType implements EventBody.
+func (QuestionAsked) EventType() string { return "question_asked" }
+
+// EventType implements EventBody.
+func (QuestionAnswered) EventType() string { return "question_answered" }
+
+// EventType implements EventBody.
+func (ProgressReported) EventType() string { return "progress_reported" }
+
+// EventType implements EventBody.
+func (ChildReported) EventType() string { return "child_reported" }
+
+// EventType implements EventBody.
+func (TaskSpawned) EventType() string { return "task_spawned" }
+
+// EventType implements EventBody.
+func (PauseRequested) EventType() string { return "pause_requested" }
+
+// EventType implements EventBody.
+func (ResumeRequested) EventType() string { return "resume_requested" }

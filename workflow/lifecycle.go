@@ -3,6 +3,7 @@ package workflow
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/looplab/fsm"
 )
@@ -14,12 +15,16 @@ const (
 	taskClaim   = "claim"
 	taskWait    = "wait"
 	taskWake    = "wake"
+	taskPause   = "pause"
+	taskResume  = "resume"
 	taskSucceed = "succeed"
 	taskFail    = "fail"
 	taskCancel  = "cancel"
 
 	turnSend     = "send"
 	turnAccept   = "accept"
+	turnAsk      = "ask"
+	turnAnswer   = "answer"
 	turnFinish   = "finish"
 	turnNotSent  = "find not consumed"
 	turnCut      = "find interrupted"
@@ -35,9 +40,11 @@ func taskTable() fsm.Events {
 		{Name: taskClaim, Src: []string{string(TaskQueued)}, Dst: string(TaskRunning)},
 		{Name: taskWait, Src: []string{string(TaskRunning)}, Dst: string(TaskWaiting)},
 		{Name: taskWake, Src: []string{string(TaskWaiting)}, Dst: string(TaskRunning)},
+		{Name: taskPause, Src: []string{string(TaskRunning), string(TaskWaiting)}, Dst: string(TaskPaused)},
+		{Name: taskResume, Src: []string{string(TaskPaused)}, Dst: string(TaskRunning)},
 		{Name: taskSucceed, Src: []string{string(TaskRunning)}, Dst: string(TaskSucceeded)},
 		{Name: taskFail, Src: []string{string(TaskRunning)}, Dst: string(TaskFailed)},
-		{Name: taskCancel, Src: []string{string(TaskQueued), string(TaskRunning), string(TaskWaiting)}, Dst: string(TaskCancelled)},
+		{Name: taskCancel, Src: []string{string(TaskQueued), string(TaskRunning), string(TaskWaiting), string(TaskPaused)}, Dst: string(TaskCancelled)},
 	}
 }
 
@@ -46,12 +53,14 @@ func turnTable() fsm.Events {
 	return fsm.Events{
 		{Name: turnSend, Src: []string{string(TurnPending)}, Dst: string(TurnSent)},
 		{Name: turnAccept, Src: []string{string(TurnSent)}, Dst: string(TurnRunning)},
+		{Name: turnAsk, Src: []string{string(TurnSent), string(TurnRunning), string(TurnAwaitingApproval)}, Dst: string(TurnAwaitingApproval)},
+		{Name: turnAnswer, Src: []string{string(TurnAwaitingApproval)}, Dst: string(TurnRunning)},
 		// A turn can end before it is sent (no connection), and before the
 		// acknowledgement is recorded.
-		{Name: turnFinish, Src: []string{string(TurnPending), string(TurnSent), string(TurnRunning), string(TurnUncertain)}, Dst: string(TurnEnded)},
-		{Name: turnNotSent, Src: []string{string(TurnSent), string(TurnRunning)}, Dst: string(TurnPending)},
-		{Name: turnCut, Src: []string{string(TurnSent), string(TurnRunning)}, Dst: string(TurnInterrupted)},
-		{Name: turnLose, Src: []string{string(TurnSent), string(TurnRunning)}, Dst: string(TurnUncertain)},
+		{Name: turnFinish, Src: []string{string(TurnPending), string(TurnSent), string(TurnRunning), string(TurnAwaitingApproval), string(TurnUncertain)}, Dst: string(TurnEnded)},
+		{Name: turnNotSent, Src: []string{string(TurnSent), string(TurnRunning), string(TurnAwaitingApproval)}, Dst: string(TurnPending)},
+		{Name: turnCut, Src: []string{string(TurnSent), string(TurnRunning), string(TurnAwaitingApproval)}, Dst: string(TurnInterrupted)},
+		{Name: turnLose, Src: []string{string(TurnSent), string(TurnRunning), string(TurnAwaitingApproval)}, Dst: string(TurnUncertain)},
 		{Name: turnContinue, Src: []string{string(TurnInterrupted)}, Dst: string(TurnPending)},
 		{Name: turnRetry, Src: []string{string(TurnEnded)}, Dst: string(TurnPending)},
 	}
@@ -77,9 +86,11 @@ func moveTurn(t *Turn, step, cause string) error {
 	return nil
 }
 
-// move asks a machine built for this one question; without callbacks it does
-// no I/O, and every error it has means that the step is not allowed.
+// move asks a machine built for this one question, and of the rows about it
+// alone, which makes it several times faster. Without callbacks it does no I/O,
+// and every error it has means that the step is not allowed.
 func move(state string, table fsm.Events, step string) (string, bool) {
+	table = slices.DeleteFunc(table, func(e fsm.EventDesc) bool { return e.Name != step })
 	machine := fsm.NewFSM(state, table, nil)
 	if err := machine.Event(context.Background(), step); err != nil {
 		return state, false

@@ -29,15 +29,22 @@ func startMessage(team *Team, s *State) string {
 	return cut(strings.TrimSuffix(b.String(), "\n"), maxDefaultOutput)
 }
 
-// handoffMessage is the message of a rule that gives none. An agent that runs
-// for the first time in this task is told what the task is, since it has a
-// conversation of its own and has heard of nothing yet.
-func handoffMessage(team *Team, s *State, e *ended, to string) string {
+// handoffMessage is the message of a rule that gives none. An agent whose
+// conversation is new in this task is told what the task is, since it has heard
+// of nothing yet.
+func handoffMessage(team *Team, s *State, e *ended, fresh bool) string {
 	var b strings.Builder
-	if s.Nodes[to].Visits == 0 {
+	if fresh {
 		fmt.Fprintf(&b, "The task:\n%s\n\n", cut(startMessage(team, s), 32<<10))
 	}
-	fmt.Fprintf(&b, "%s ended with %s.", e.turn.Node, e.reason)
+	if e.handoff != "" {
+		fmt.Fprintf(&b, "%s hands over to you:\n%s\n\n", e.turn.Node, e.handoff)
+	}
+	if e.joined != nil && e.reason == "" {
+		fmt.Fprintf(&b, "%s have ended.", e.turn.Node)
+	} else {
+		fmt.Fprintf(&b, "%s ended with %s.", e.turn.Node, e.reason)
+	}
 	for _, part := range []struct{ name, text string }{{"summary", e.summary}, {"error", e.err}, {"output", e.output}} {
 		if strings.TrimSpace(part.text) != "" {
 			fmt.Fprintf(&b, "\n\nIts %s:\n%s", part.name, part.text)
@@ -57,10 +64,30 @@ const continuationStart = "You were interrupted before you could finish: the con
 // continuationMessage asks an agent to go on with a turn that was cut off. The
 // agent has read the original message already and may have acted on it.
 func continuationMessage(original string) string {
-	if strings.HasPrefix(original, continuationStart) {
-		return original
+	for _, start := range []string{continuationStart, quotaStart, budgetStart} {
+		if rest, ok := strings.CutPrefix(original, start); ok {
+			return continuationStart + rest
+		}
 	}
 	return continuationStart +
 		"Look at what you had done so far, in this conversation and in the workspace, and go on from there; do not repeat steps that are done. " +
 		"The message that you were working on was:\n\n" + original
+}
+
+const (
+	quotaStart  = "You were interrupted because the provider's quota of requests was used up. It allows requests again now. "
+	budgetStart = "You were stopped because a limit of the task was reached. It has been raised. "
+)
+
+// quotaMessage and budgetMessage ask an agent to go on with a turn that was cut off.
+func quotaMessage(original string) string  { return goOnMessage(quotaStart, original) }
+func budgetMessage(original string) string { return goOnMessage(budgetStart, original) }
+
+func goOnMessage(start, original string) string {
+	for _, prefix := range []string{quotaStart, budgetStart, continuationStart} {
+		if rest, ok := strings.CutPrefix(original, prefix); ok {
+			return start + rest
+		}
+	}
+	return start + strings.TrimPrefix(continuationMessage(original), continuationStart)
 }

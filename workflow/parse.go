@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"path"
 	"regexp"
 	"slices"
 	"strconv"
@@ -23,45 +24,69 @@ const maxFile = 1 << 20
 type ParseOptions struct {
 	// Roles are the names that `role:` may use; nil means that role names are not checked.
 	Roles []string
+	// Load reads the team file of a sub-team. path has slashes and is relative to
+	// the directory of the file that is given to Parse, also for the sub-teams of
+	// a sub-team. It returns the name of the file for messages, and its text. nil
+	// means that sub-teams cannot be read, which is a problem where there are some.
+	Load func(path string) (file string, src []byte, err error)
 }
 
 // Parse reads and checks a team file. file is used in messages only. When
 // anything is wrong the error is Problems: all of it, with places and remedies.
 // What is allowed but probably not meant is in Team.Warnings.
 func Parse(file string, src []byte, opts ParseOptions) (*Team, error) {
-	sum := sha256.Sum256(src)
-	p := &parser{
-		source: newSource(file, src), roles: opts.Roles,
-		team: &Team{
-			Source: bytes.Clone(src), File: file, Revision: hex.EncodeToString(sum[:]),
-			Inputs: map[string]Input{}, Agents: map[string]*Agent{},
-		},
-	}
-	if root := p.document(src); root != nil {
-		p.decode(root)
-		p.check()
-	}
-	if len(p.problems) > 0 {
-		return nil, sorted(p.problems)
-	}
-	p.team.Warnings = sorted(p.warnings)
-	return p.team, nil
+	name := path.Base(strings.ReplaceAll(file, `\`, "/"))
+	p := newParser(file, src, name, opts.Roles, &loading{load: opts.Load, path: []string{name}, files: []string{path.Clean(file)}, teams: map[string]*Team{}})
+	return p.run(src)
 }
 
-// parser holds one run of Parse.
+// parser reads one file in a run of Parse.
 type parser struct {
+	// other is what the file is called when it is no team file.
+	other    string
 	source   *source
 	roles    []string
 	team     *Team
 	problems Problems
 	warnings Problems
 
+	// path is the file's, relative to the directory of the top file.
+	path    string
+	loading *loading
+	// inner are the problems and the warnings of sub-teams, which have files of their own.
+	inner, innerWarnings Problems
+
 	start    *yaml.Node
 	message  *yaml.Node
 	agents   map[string]agentNodes
 	handoffs []ruleNodes
-	// later names nodes that are declared in sections of a later version.
-	later []string
+	// declared are the keys of all nodes, by name.
+	declared map[string]*yaml.Node
+	checks   []checkNodes
+	subTeams []subTeamNodes
+	// templates wait to be compiled until all names are known.
+	templates []lateTemplate
+}
+
+func newParser(file string, src []byte, name string, roles []string, l *loading) *parser {
+	sum := sha256.Sum256(src)
+	return &parser{
+		source: newSource(file, src), roles: roles, path: name, loading: l,
+		team: &Team{Source: bytes.Clone(src), File: file, Revision: hex.EncodeToString(sum[:]), OutputLimit: DefaultOutputLimit},
+	}
+}
+
+func (p *parser) run(src []byte) (*Team, error) {
+	if root := p.document(src); root != nil {
+		p.decode(root)
+		p.check()
+	}
+	if len(p.problems) > 0 || len(p.inner) > 0 {
+		return nil, slices.Concat(sorted(p.problems), p.inner)
+	}
+	p.team.Warnings = slices.Concat(sorted(p.warnings), p.innerWarnings)
+	p.includeRevisions()
+	return p.team, nil
 }
 
 func (p *parser) problem(n *yaml.Node, fix, format string, args ...any) {
@@ -87,7 +112,7 @@ func sorted(ps Problems) Problems {
 // document reads the YAML and returns its root; nil after a problem.
 func (p *parser) document(src []byte) *yaml.Node {
 	if len(src) > maxFile {
-		p.problemAt(Position{}, "", "the team file is longer than %d KiB", maxFile>>10)
+		p.problemAt(Position{}, "", "the %s is longer than %d KiB", p.kind(), maxFile>>10)
 		return nil
 	}
 	decoder := yaml.NewDecoder(bytes.NewReader(src))
@@ -95,7 +120,7 @@ func (p *parser) document(src []byte) *yaml.Node {
 	err := decoder.Decode(&doc)
 	switch {
 	case errors.Is(err, io.EOF):
-		p.problemAt(Position{Line: 1, Column: 1}, "begin with:  version: 1", "the team file is empty")
+		p.problemAt(Position{Line: 1, Column: 1}, "begin with:  version: 1", "the %s is empty", p.kind())
 		return nil
 	case err != nil:
 		p.syntaxProblem(err)
@@ -113,7 +138,7 @@ func (p *parser) document(src []byte) *yaml.Node {
 		root = resolve(doc.Content[0])
 	}
 	if root.Kind != yaml.MappingNode {
-		p.problem(root, "begin with:  version: 1", "a team file is a mapping of fields, not %s", kindOf(root))
+		p.problem(root, "begin with:  version: 1", "a %s is a mapping of fields, not %s", p.kind(), kindOf(root))
 		return nil
 	}
 	return root
@@ -138,6 +163,8 @@ func (p *parser) syntaxProblem(err error) {
 		fix = "YAML is indented with spaces, never with tabs"
 	case strings.Contains(message, "mapping values are not allowed"):
 		fix = `text that contains ": " must be in quotes`
+	case strings.Contains(message, "did not find expected ','"):
+		fix = "within { } and [ ], here or before, a text with , or { } [ ] in it, or with ? at its end, must be in quotes"
 	}
 	p.problemAt(pos, fix, "this is not YAML: %s", message)
 }

@@ -14,7 +14,29 @@ import (
 type agentNodes struct {
 	key      *yaml.Node
 	outcomes *yaml.Node
+	tools    []*yaml.Node
+	// keys are those of its fields, by name.
+	keys map[string]*yaml.Node
+	// approvals are the lists of patterns in the order in which they decide, and
+	// expires the key of the field.
+	approvals []patternNodes
+	expires   *yaml.Node
 }
+
+type patternNodes struct {
+	name  string
+	nodes []*yaml.Node
+}
+
+func conversations() []string {
+	return []string{ConversationTask, ConversationTurn, ConversationShared}
+}
+
+func controllerTools() []string {
+	return []string{ToolHandoff, ToolUpdateProgress, ToolAskHuman, ToolSpawnTask}
+}
+
+func otherwises() []string { return []string{"allow", "deny", "ask"} }
 
 // Permission modes of the App Server (runtime_start.mode).
 func permissionModes() []string {
@@ -23,7 +45,10 @@ func permissionModes() []string {
 
 // agent reads one agent.
 func (p *parser) agent(key, value *yaml.Node) {
-	a := &Agent{Name: key.Value, PermissionMode: "standard", Pos: position(key), Approvals: Approvals{Otherwise: "deny"}}
+	a := &Agent{
+		Name: key.Value, PermissionMode: "standard", Conversation: ConversationTask, Pos: position(key),
+		Approvals: Approvals{Otherwise: "deny", Expires: DefaultAskExpires},
+	}
 	what := fmt.Sprintf("agent %q", a.Name)
 	of := func(field string) string { return field + " of " + what }
 	nodes := agentNodes{key: key}
@@ -36,24 +61,32 @@ func (p *parser) agent(key, value *yaml.Node) {
 		"permission_mode": p.choiceInto(&a.PermissionMode, of("permission_mode"), permissionModes()),
 		"tools":           p.textsInto(&a.Tools, of("tools")),
 		"memory":          p.boolInto(&a.Memory, of("memory")),
-		"approvals":       func(n *yaml.Node) { p.approvals(n, &a.Approvals, of("approvals")) },
+		"approvals":       func(n *yaml.Node) { p.approvals(n, a, &nodes, of("approvals")) },
 		"outcomes": func(n *yaml.Node) {
 			nodes.outcomes = n
 			a.Outcomes = p.outcomes(n, of("outcomes"))
 		},
+		"data":         func(n *yaml.Node) { a.Data = p.dataSchema(n, of("data")) },
+		"conversation": p.choiceInto(&a.Conversation, of("conversation"), conversations()),
+		"controller_tools": func(n *yaml.Node) {
+			nodes.tools = p.choices(n, of("controller_tools"), controllerTools())
+			a.ControllerTools = values(nodes.tools)
+		},
 		"turn_timeout":  p.durationInto(&a.TurnTimeout, of("turn_timeout"), time.Second),
 		"stall_timeout": p.durationInto(&a.StallTimeout, of("stall_timeout"), time.Second),
 	}, laterFields(sectionAgent)...)
-	if isTerminal(a.Name) {
-		p.problem(key, "choose another name", "%q is the name of an end of the task and cannot name an agent", a.Name)
-	} else {
+	nodes.keys = keys
+	if p.node(key, "an agent") {
 		p.agents[a.Name] = nodes
 		p.team.Agents[a.Name] = a
 		p.team.AgentNames = append(p.team.AgentNames, a.Name)
 	}
 	p.identity(keys, key, what)
-	// In strict mode the App Server asks before every tool, and nobody is there to answer.
-	if a.PermissionMode == "strict" && len(a.Approvals.Allow) == 0 && a.Approvals.Otherwise == "deny" && (a.Tools == nil || len(a.Tools) > 0) {
+	if a.Data != nil && keys["outcomes"] == nil {
+		p.problem(keys["data"], "add  outcomes: [done], or remove data", "%s has data and no outcomes: data is reported with an outcome", what)
+	}
+	// In strict mode the App Server asks before every tool.
+	if a.PermissionMode == "strict" && len(a.Approvals.Allow) == 0 && len(a.Approvals.Ask) == 0 && a.Approvals.Otherwise == "deny" && (a.Tools == nil || len(a.Tools) > 0) {
 		p.warn(keys["permission_mode"], "allow what it may do, as in  approvals: {allow: [Read]}, or use  permission_mode: standard, which reads without asking",
 			"%s can use no tool: in strict mode each use is asked for, and its approvals allow none", what)
 	}
@@ -113,21 +146,29 @@ func (p *parser) outcomes(n *yaml.Node, what string) []string {
 // approvalPattern is `Tool` or `Tool(argument glob)`.
 var approvalPattern = regexp.MustCompile(`^[A-Za-z_*][\w.*-]*(\(.+\))?$`)
 
-func (p *parser) approvals(n *yaml.Node, a *Approvals, what string) {
+func (p *parser) approvals(n *yaml.Node, agent *Agent, nodes *agentNodes, what string) {
+	a := &agent.Approvals
+	lists := map[string][]*yaml.Node{}
 	patterns := func(target *[]string, list string) func(*yaml.Node) {
 		return func(n *yaml.Node) {
-			nodes := p.texts(n, list+" in "+what)
-			for _, item := range nodes {
+			lists[list] = p.texts(n, list+" in "+what)
+			for _, item := range lists[list] {
 				if !approvalPattern.MatchString(item.Value) {
 					p.problem(item, `write Tool or Tool(argument), as in Read or "Bash(go test *)"`, "%q is not a pattern for tools", excerpt(item.Value, 60))
 				}
 			}
-			*target = values(nodes)
+			*target = values(lists[list])
 		}
 	}
-	p.object(n, what, fields{
+	keys := p.object(n, what, fields{
 		"allow":     patterns(&a.Allow, "allow"),
 		"deny":      patterns(&a.Deny, "deny"),
-		"otherwise": p.choiceInto(&a.Otherwise, "otherwise in "+what, []string{"allow", "deny"}, "ask"),
-	}, laterFields(sectionApprovals)...)
+		"ask":       patterns(&a.Ask, "ask"),
+		"otherwise": p.choiceInto(&a.Otherwise, "otherwise in "+what, otherwises()),
+		"expires":   p.durationInto(&a.Expires, "expires in "+what, time.Second),
+	})
+	nodes.expires = keys["expires"]
+	for _, name := range []string{"deny", "allow", "ask"} {
+		nodes.approvals = append(nodes.approvals, patternNodes{name: name, nodes: lists[name]})
+	}
 }

@@ -1,68 +1,71 @@
 package workflow
 
-import (
-	"slices"
-
-	"gopkg.in/yaml.v3"
-)
+import "gopkg.in/yaml.v3"
 
 // teamVersion is the version of the team file that this package reads.
 const teamVersion = "1"
+
+// How long an output may be to be passed on whole, in bytes.
+const (
+	leastOutputLimit = 1 << 10
+	mostOutputLimit  = 1 << 20
+)
 
 // decode reads the whole file. Templates and conditions are compiled in check,
 // when all names are known.
 func (p *parser) decode(root *yaml.Node) {
 	t := p.team
-	p.agents = map[string]agentNodes{}
+	p.agents, p.declared = map[string]agentNodes{}, map[string]*yaml.Node{}
+	t.Inputs, t.Agents, t.Checks, t.Gates, t.Teams = map[string]Input{}, map[string]*Agent{}, map[string]*Check{}, map[string]*Gate{}, map[string]*SubTeam{}
 	keys := p.object(root, "the team file", fields{
-		"version":     p.version,
-		"name":        p.teamName,
-		"description": p.textInto(&t.Description, "description"),
-		"inputs": func(n *yaml.Node) {
-			p.entries(n, "inputs", "an input", p.input)
-		},
-		"limits": func(n *yaml.Node) {
-			p.object(n, "limits", fields{"turns": p.countInto(&t.Limits.Turns, "limits.turns")}, laterFields(sectionLimits)...)
-		},
-		"workspace": func(n *yaml.Node) {
-			p.object(n, "workspace", fields{"directory": p.directory}, laterFields(sectionWorkspace)...)
-		},
-		"agents": func(n *yaml.Node) {
-			p.entries(n, "agents", "an agent", p.agent)
-			if isNull(n) || n.Kind == yaml.MappingNode && len(n.Content) == 0 {
-				p.problem(n, "add at least one:  my-agent: {role: coder}", "the team has no agents")
-			}
-		},
-		"start":    func(n *yaml.Node) { p.start = n },
-		"message":  func(n *yaml.Node) { p.message = n },
-		"handoffs": p.rules,
+		"version":      p.version,
+		"name":         p.teamName,
+		"description":  p.textInto(&t.Description, "description"),
+		"inputs":       p.entriesInto("inputs", "an input", p.input),
+		"limits":       func(n *yaml.Node) { p.limits(n, "limits", &t.Limits, true) },
+		"output_limit": p.rangeInto(&t.OutputLimit, "output_limit", leastOutputLimit, mostOutputLimit),
+		"workspace":    p.workspace,
+		"agents":       p.entriesInto("agents", "an agent", p.agent),
+		"checks":       p.entriesInto("checks", "a check", p.checkNode),
+		"gates":        p.entriesInto("gates", "a gate", p.gate),
+		"teams":        p.entriesInto("teams", "a sub-team", p.subTeam),
+		"start":        func(n *yaml.Node) { p.start = n },
+		"message":      func(n *yaml.Node) { p.message = n },
+		"handoffs":     p.rules,
 	}, laterFields(sectionTeam)...)
-	p.laterNodes(root)
 	for _, field := range []struct{ name, fix string }{
 		{"version", "begin with:  version: 1"},
 		{"name", "add, for example:  name: my-team"},
-		{"agents", "add a mapping from the agents' names to their role or prompt"},
-		{"start", "name the agent that gets the first message:  start: planner"},
+		{"start", "name the node that runs first:  start: planner"},
 		{"handoffs", `add a list of rules, at least:  - {from: "*", on: "*", to: failed}`},
 	} {
 		if keys[field.name] == nil {
 			p.problem(root, field.fix, "the team file has no field %q", field.name)
 		}
 	}
+	if len(p.declared) == 0 {
+		at := root
+		if agents := keys["agents"]; agents != nil {
+			at = agents
+		}
+		p.problem(at, "add at least one agent:  agents: {my-agent: {role: coder}}", "the team has no nodes")
+	}
 }
 
-// laterNodes notes the names of checks and gates, which are not supported
-// yet, so that rules about them are not reported a second time.
-func (p *parser) laterNodes(root *yaml.Node) {
-	for i := 0; i+1 < len(root.Content); i += 2 {
-		section := resolve(root.Content[i+1])
-		if name := root.Content[i].Value; section.Kind != yaml.MappingNode || name != "checks" && name != "gates" {
-			continue
-		}
-		for j := 0; j < len(section.Content); j += 2 {
-			p.later = append(p.later, section.Content[j].Value)
-		}
+// node notes a node of the team; false when its name is taken.
+func (p *parser) node(key *yaml.Node, kind string) bool {
+	name := key.Value
+	switch first := p.declared[name]; {
+	case isTerminal(name):
+		p.problem(key, "choose another name", "%q is the name of an end of the task and cannot name %s", name, kind)
+		return false
+	case first != nil:
+		p.problem(key, "all nodes need names of their own: choose another", "%q names a node on line %d already", name, first.Line)
+		return false
 	}
+	p.declared[name] = key
+	p.team.NodeNames = append(p.team.NodeNames, name)
+	return true
 }
 
 func (p *parser) version(n *yaml.Node) {
@@ -83,9 +86,32 @@ func (p *parser) teamName(n *yaml.Node) {
 	}
 }
 
-func (p *parser) directory(n *yaml.Node) {
-	if _, ok := p.text(n, "workspace.directory"); ok {
-		p.team.Workspace.Directory = p.template(n, "workspace.directory", "input", "task.id", "task.team")
+// workspace reads where the tools run.
+func (p *parser) workspace(n *yaml.Node) {
+	w := &p.team.Workspace
+	var worktree *yaml.Node
+	keys := p.object(n, "workspace", fields{
+		"directory": func(n *yaml.Node) {
+			p.compileLater(n, "workspace.directory", into(&w.Directory), "input", "task.id", "task.team")
+		},
+		"worktree": func(n *yaml.Node) {
+			worktree, w.Worktree = n, &Worktree{}
+			template := func(target *Template, what string) func(*yaml.Node) {
+				return func(n *yaml.Node) { p.compileLater(n, what, into(target), "input", "task.id", "task.team") }
+			}
+			keys := p.object(n, "workspace.worktree", fields{
+				"repo":   template(&w.Worktree.Repo, "workspace.worktree.repo"),
+				"base":   template(&w.Worktree.Base, "workspace.worktree.base"),
+				"branch": template(&w.Worktree.Branch, "workspace.worktree.branch"),
+			})
+			if keys["repo"] == nil {
+				p.problem(n, `name the repository:  worktree: {repo: "{{ .input.repo }}"}`, "workspace.worktree has no repo")
+			}
+		},
+		"parallel_writers": p.boolInto(&w.ParallelWriters, "workspace.parallel_writers"),
+	})
+	if worktree != nil && keys["directory"] != nil {
+		p.problem(keys["worktree"], "keep one of them", "workspace has both directory and worktree")
 	}
 }
 
@@ -130,9 +156,4 @@ func (p *parser) inputDefault(n *yaml.Node, what, kind string) any {
 		return nil
 	}
 	return typed
-}
-
-// nodeNames lists every name that `to:` may use.
-func (p *parser) nodeNames() []string {
-	return slices.Concat(p.team.AgentNames, terminals())
 }

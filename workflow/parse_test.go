@@ -52,7 +52,7 @@ func TestParseBad(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			team, err := Parse(name+".yaml", src, ParseOptions{Roles: []string{"coder", "planner"}})
+			team, err := Parse(name+".yaml", src, ParseOptions{Roles: []string{"coder", "planner"}, Load: loadFrom("testdata/bad")})
 			if team != nil {
 				t.Error("a team was returned beside the error")
 			}
@@ -62,7 +62,7 @@ func TestParseBad(t *testing.T) {
 			}
 			lines := strings.Count(string(src), "\n") + 1
 			for _, p := range problems {
-				if p.Line < 1 || p.Line > lines || p.Column < 1 {
+				if p.File == name+".yaml" && (p.Line < 1 || p.Line > lines || p.Column < 1) {
 					t.Errorf("place %d:%d is not in the file: %s", p.Line, p.Column, p.Message)
 				}
 			}
@@ -81,6 +81,9 @@ func TestParseGood(t *testing.T) {
 			for _, r := range team.Handoffs {
 				b.WriteString(r.String() + "\n")
 			}
+			if clean := !strings.HasPrefix(filepath.Base(path), "warn-"); clean != (len(team.Warnings) == 0) {
+				t.Errorf("%d warnings; files whose name begins with warn- have some, and others none", len(team.Warnings))
+			}
 			for _, w := range team.Warnings {
 				b.WriteString("warning: " + w.String() + "\n")
 			}
@@ -95,7 +98,19 @@ func load(t testing.TB, path string) *Team {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return mustParse(t, string(src))
+	team, err := Parse("team.yaml", src, ParseOptions{Load: loadFrom(filepath.Dir(path))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return team
+}
+
+// loadFrom reads the files of sub-teams.
+func loadFrom(directory string) func(string) (string, []byte, error) {
+	return func(name string) (string, []byte, error) {
+		src, err := os.ReadFile(filepath.Join(directory, name))
+		return name, src, err
+	}
 }
 
 func mustParse(t testing.TB, src string) *Team {
@@ -121,15 +136,15 @@ func TestParseFields(t *testing.T) {
 	}
 	planner := *team.Agents["planner"]
 	want := Agent{
-		Name: "planner", Role: "planner", Model: "anthropic/claude-sonnet-4-5", PermissionMode: "strict",
-		Tools: []string{"Read", "Grep", "Glob"}, Approvals: Approvals{Otherwise: "deny"},
+		Name: "planner", Role: "planner", Model: "anthropic/claude-sonnet-4-5", PermissionMode: "standard",
+		Tools: []string{"Read", "Grep", "Glob"}, Approvals: Approvals{Otherwise: "deny", Expires: DefaultAskExpires}, Conversation: ConversationTask,
 		TurnTimeout: 15 * time.Minute, StallTimeout: 3 * time.Minute, Pos: Position{Line: 15, Column: 3},
 	}
 	if diff := cmp.Diff(want, planner); diff != "" {
 		t.Errorf("planner (-want +got):\n%s", diff)
 	}
 	coder := team.Agents["coder"]
-	wantApprovals := Approvals{Allow: []string{"Bash(go test *)"}, Deny: []string{"Bash(git push *)"}, Otherwise: "deny"}
+	wantApprovals := Approvals{Allow: []string{"Bash(go test *)"}, Deny: []string{"Bash(git push *)"}, Otherwise: "deny", Expires: DefaultAskExpires}
 	if diff := cmp.Diff(wantApprovals, coder.Approvals); diff != "" || coder.Tools != nil {
 		t.Errorf("coder: tools %v, approvals (-want +got):\n%s", coder.Tools, diff)
 	}
@@ -175,7 +190,8 @@ func TestParseTooLong(t *testing.T) {
 
 // FuzzParse: whatever the bytes, Parse returns a team or Problems within the file.
 func FuzzParse(f *testing.F) {
-	for _, pattern := range []string{"testdata/good/*.yaml", "testdata/bad/*.yaml"} {
+	subTeams := map[string][]byte{}
+	for _, pattern := range []string{"testdata/good/*.yaml", "testdata/bad/*.yaml", "testdata/good/teams/*.yaml", "testdata/bad/teams/*.yaml"} {
 		paths, err := filepath.Glob(pattern)
 		if err != nil {
 			f.Fatal(err)
@@ -186,13 +202,24 @@ func FuzzParse(f *testing.F) {
 				f.Fatal(err)
 			}
 			f.Add(src)
+			if directory, file := filepath.Split(path); strings.HasSuffix(directory, "/teams/") {
+				subTeams["teams/"+file] = src
+			}
 		}
 	}
+	load := LoadSources("fuzz.yaml", subTeams)
 	f.Fuzz(func(t *testing.T, src []byte) {
-		team, err := Parse("fuzz.yaml", src, ParseOptions{})
+		team, err := Parse("fuzz.yaml", src, ParseOptions{Load: load})
 		if err == nil {
-			if team == nil || team.Agents[team.Start] == nil {
+			if team == nil {
+				t.Fatal("neither a team nor an error")
+			}
+			if _, ok := team.Kind(team.Start); !ok {
 				t.Fatal("a team without a start was accepted")
+			}
+			again, err := Parse(team.File, team.Source, ParseOptions{Load: LoadSources(team.File, team.Sources)})
+			if err != nil || again.Revision != team.Revision {
+				t.Fatalf("the team cannot be parsed again from what it keeps: %v", err)
 			}
 			return
 		}

@@ -45,6 +45,10 @@ func (p *parser) object(n *yaml.Node, what string, known fields, later ...string
 	return keys
 }
 
+func (p *parser) entriesInto(what, entry string, read func(key, value *yaml.Node)) func(*yaml.Node) {
+	return func(n *yaml.Node) { p.entries(n, what, entry, read) }
+}
+
 // entries reads a mapping whose keys are names given by the file.
 func (p *parser) entries(n *yaml.Node, what, entry string, read func(key, value *yaml.Node)) {
 	if isNull(n) {
@@ -110,24 +114,22 @@ func (p *parser) textInto(target *string, what string) func(*yaml.Node) {
 }
 
 // choice reads a text that is one of a few.
-func (p *parser) choice(n *yaml.Node, what string, allowed []string, later ...string) (string, bool) {
+func (p *parser) choice(n *yaml.Node, what string, allowed []string) (string, bool) {
 	text, ok := p.text(n, what)
 	switch {
 	case !ok:
 		return "", false
 	case slices.Contains(allowed, text):
 		return text, true
-	case slices.Contains(later, text):
-		p.problem(n, "there is: "+strings.Join(allowed, ", "), "%s cannot be %q in this version", what, text)
 	default:
 		p.problem(n, suggestion(text, allowed), "%s cannot be %q", what, text)
 	}
 	return "", false
 }
 
-func (p *parser) choiceInto(target *string, what string, allowed []string, later ...string) func(*yaml.Node) {
+func (p *parser) choiceInto(target *string, what string, allowed []string) func(*yaml.Node) {
 	return func(n *yaml.Node) {
-		if text, ok := p.choice(n, what, allowed, later...); ok {
+		if text, ok := p.choice(n, what, allowed); ok {
 			*target = text
 		}
 	}
@@ -140,6 +142,30 @@ func (p *parser) boolInto(target *bool, what string) func(*yaml.Node) {
 			return
 		}
 		*target = strings.EqualFold(n.Value, "true")
+	}
+}
+
+// choices reads a list of texts that are each one of a few.
+func (p *parser) choices(n *yaml.Node, what string, allowed []string) []*yaml.Node {
+	return slices.DeleteFunc(p.texts(n, what), func(item *yaml.Node) bool {
+		_, ok := p.choice(item, "an entry of "+what, allowed)
+		return !ok
+	})
+}
+
+// rangeInto reads a whole number between two others.
+func (p *parser) rangeInto(target *int, what string, least, most int) func(*yaml.Node) {
+	return func(n *yaml.Node) {
+		value := 0
+		before := len(p.problems)
+		p.countInto(&value, what)(n)
+		switch {
+		case len(p.problems) > before:
+		case value < least || value > most:
+			p.problem(n, fmt.Sprintf("write a number from %d to %d", least, most), "%s is out of range: %s", what, n.Value)
+		default:
+			*target = value
+		}
 	}
 }
 
@@ -191,6 +217,9 @@ func (p *parser) list(n *yaml.Node, what string) []*yaml.Node {
 		return items
 	case n.Kind == yaml.ScalarNode && !isNull(n):
 		return []*yaml.Node{n}
+	case isNull(n):
+		p.problem(n, "write a text or a list, or leave the field out", "%s is empty", what)
+		return nil
 	}
 	p.problem(n, p.quoteHint(n), "%s must be a text or a list of texts, not %s", what, kindOf(n))
 	return nil

@@ -33,10 +33,29 @@ const (
 	// ReasonConnectionLost: the App Server could not be reached and nothing was sent, or
 	// the turn was interrupted and continued MaxRecoveries times in a row.
 	ReasonConnectionLost Reason = "connection_lost"
-	// ReasonBudgetExceeded: the next turn would pass one of the team's limits.
+	// ReasonBudgetExceeded: a limit of the task, the branch or the sub-team was reached, in the turn or before the next.
 	ReasonBudgetExceeded Reason = "budget_exceeded"
 	// ReasonNoOutcome: the agent declares outcomes and reported none, not even after one reminder.
 	ReasonNoOutcome Reason = "no_outcome"
 	// ReasonUncertain: it cannot be known whether the turn ran.
 	ReasonUncertain Reason = "uncertain"
+)
+
+// Reasons of checks.
+const (
+	ReasonPassed  Reason = "passed"
+	ReasonFailed  Reason = "failed" // also of a sub-team
+	ReasonTimeout Reason = "timeout"
+)
+
+// Reasons of gates.
+const (
+	ReasonApproved Reason = "approved"
+	ReasonRejected Reason = "rejected"
+	ReasonExpired  Reason = "expired"
+)
+
+// Reasons of sub-teams, besides ReasonFailed, ReasonCancelled and ReasonBudgetExceeded.
+const (
+	ReasonSucceeded Reason = "succeeded"
 )

@@ -3,6 +3,7 @@ package workflow
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -27,11 +28,28 @@ func (r *Rule) String() string {
 		}
 		return b.String()
 	}
-	fmt.Fprintf(&b, " -> %s", r.To)
+	if r.Join != nil {
+		fmt.Fprintf(&b, " join %s", r.Join)
+	}
+	fmt.Fprintf(&b, " -> %s", strings.Join(r.To, ", "))
+	if r.ForEach != nil {
+		fmt.Fprintf(&b, " for each of %s", excerpt(r.ForEach.String(), 80))
+		if r.MaxParallel > 0 {
+			fmt.Fprintf(&b, ", %d at a time", r.MaxParallel)
+		}
+	}
 	if r.Max > 0 {
 		fmt.Fprintf(&b, ", at most %d", r.Max)
 	}
 	return b.String()
+}
+
+// String is the join as a team file says it.
+func (j *Join) String() string {
+	if j.Mode == JoinCount {
+		return strconv.Itoa(j.Count)
+	}
+	return string(j.Mode)
 }
 
 // covers reports whether the rule is about a node at all.
@@ -44,20 +62,38 @@ func (r *Rule) selects(reason Reason) bool {
 	return slices.Contains(r.On, anyName) || slices.Contains(r.On, reason)
 }
 
-// mismatch says why the rule does not match how a turn ended; "" when it does.
+// mismatch says why the rule does not match how a node ended; "" when it does.
 // values makes the scope of the condition, and is called only when needed.
-func (r *Rule) mismatch(s *State, e *ended, values func() map[string]any) string {
-	if !r.selects(e.reason) {
-		return fmt.Sprintf("%s is not among its reasons", e.reason)
+func (d *decision) mismatch(r *Rule, e *ended, values func() map[string]any) string {
+	if reason, misses := r.misses(e); misses {
+		return fmt.Sprintf("%s is not among its reasons", reason)
 	}
-	if e.reason == ReasonBudgetExceeded && !r.terminal() {
-		return "no further turn is allowed, and the rule asks for one"
+	if e.joined != nil && r.Join != nil && d.team.joinOf(r) != e.join {
+		return "it joins other branches"
 	}
-	if r.Max > 0 && s.Fired[r.Number] >= r.Max {
-		return fmt.Sprintf("used up: it has fired %d of %d times", s.Fired[r.Number], r.Max)
+	if e.over {
+		if why := d.unaffordable(r, e); why != "" {
+			return why
+		}
+	}
+	if e.pick != "" && r.Retry == nil && !slices.Contains(r.To, e.pick) && e.normal() {
+		return fmt.Sprintf("%s picked %s", e.turn.Node, e.pick)
+	}
+	counted := e.turn.Branch
+	if b := d.s.branch(counted); b != nil && r.Join != nil && e.joined == nil {
+		counted = b.Parent // a join fires where the branches came from
+	}
+	if n := d.s.fired(counted, r.Number); r.Max > 0 && n >= r.Max {
+		return fmt.Sprintf("used up: it has fired %d of %d times", n, r.Max)
+	}
+	if r.Retry != nil && e.joined != nil {
+		return "several branches cannot be tried again"
 	}
 	if r.Retry != nil && e.turn.Retries[r.Number] >= r.Retry.Max {
 		return fmt.Sprintf("used up: %d of %d retries of this turn", e.turn.Retries[r.Number], r.Retry.Max)
+	}
+	if r.Join != nil && e.joined == nil {
+		return "" // its condition is about all that it waits for, and asked then
 	}
 	if r.When != nil {
 		match, err := r.When.Match(values())
@@ -68,11 +104,62 @@ func (r *Rule) mismatch(s *State, e *ended, values func() map[string]any) string
 			return fmt.Sprintf("its condition is false: %s", r.When)
 		}
 	}
+	if r.ForEach != nil {
+		_, why := r.items(values())
+		return why
+	}
 	return ""
 }
 
+// unaffordable says why a rule does not match budget_exceeded.
+func (d *decision) unaffordable(r *Rule, e *ended) string {
+	if d.team.Effective(d.s).AtLimit == AtLimitPause && !slices.Contains(r.On, ReasonBudgetExceeded) {
+		return "limits.at_limit is pause, and the rule does not name budget_exceeded"
+	}
+	switch {
+	case r.terminal(), r.Join != nil && e.joined == nil && e.inBranch:
+		return ""
+	case r.Retry == nil && r.Join == nil && !slices.ContainsFunc(r.To, d.costs):
+		return ""
+	}
+	return "no further turn is allowed, and the rule asks for one"
+}
+
+// normal reports whether the agent came to its own end, with which its pick counts.
+func (e *ended) normal() bool {
+	return e.stopReason == ReasonEndTurn && e.reason != ReasonNoOutcome && !e.over
+}
+
+// HandoffTargets lists what an agent may pick with the tool handoff: whatever
+// the rules about its own ends go to. It is empty for one that may not use it.
+func (t *Team) HandoffTargets(agent string) []string {
+	a := t.Agents[agent]
+	if a == nil || !slices.Contains(a.ControllerTools, ToolHandoff) {
+		return nil
+	}
+	own := []Reason{ReasonEndTurn}
+	if len(a.Outcomes) > 0 {
+		own = nil
+		for _, outcome := range a.Outcomes {
+			own = append(own, Reason(outcome))
+		}
+	}
+	var out []string
+	for _, r := range t.Handoffs {
+		if r.Retry != nil || r.Join != nil || !r.covers(agent) || !slices.ContainsFunc(own, r.selects) {
+			continue
+		}
+		for _, to := range r.To {
+			if !slices.Contains(out, to) {
+				out = append(out, to)
+			}
+		}
+	}
+	return out
+}
+
 // terminal reports whether the rule ends the task.
-func (r *Rule) terminal() bool { return r.Retry == nil && isTerminal(r.To) }
+func (r *Rule) terminal() bool { return r.Retry == nil && isTerminal(r.target()) }
 
 func isTerminal(name string) bool {
 	return name == TerminalSucceeded || name == TerminalFailed || name == TerminalCancelled
@@ -80,4 +167,12 @@ func isTerminal(name string) bool {
 
 func terminals() []string {
 	return []string{TerminalSucceeded, TerminalFailed, TerminalCancelled}
+}
+
+// target is the one thing that a rule without a fan-out goes to; empty for a retry.
+func (r *Rule) target() string {
+	if len(r.To) == 0 {
+		return ""
+	}
+	return r.To[0]
 }

@@ -3,6 +3,7 @@ package workflow
 import (
 	"bytes"
 	"encoding/json"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -83,34 +84,50 @@ func (s *section) constrain(out object) {
 			all = append(all, object{"if": given, "then": object{"properties": object{"default": object{"type": value}}}})
 		}
 		out["allOf"] = all
+	case sectionTeam:
+		nodes := []object{}
+		for _, name := range []string{"agents", "checks", "gates", "teams"} {
+			nodes = append(nodes, has(name, object{"type": "object", "minProperties": 1}))
+		}
+		out["anyOf"] = nodes
+	case sectionWorkspace:
+		out["dependentSchemas"] = object{"worktree": without("directory")}
 	case sectionAgent:
+		out["dependentRequired"] = object{"data": []string{"outcomes"}}
 		out["oneOf"] = []object{{"required": []string{"role"}}, {"required": []string{"prompt"}}, {"required": []string{"agent_id"}}}
 		out["dependentSchemas"] = object{"agent_id": without("instructions", "model", "memory")}
 	case sectionRule:
 		out["oneOf"] = []object{{"required": []string{"to"}}, {"required": []string{"retry"}}}
-		out["dependentSchemas"] = object{"retry": without("message")}
-		out["if"], out["then"] = has("to", object{"enum": terminals()}), without("message")
+		single := object{"properties": object{"to": object{"anyOf": []object{{"type": "string"}, {"maxItems": 1}}}}}
+		out["dependentSchemas"] = object{"retry": without("message", "for_each", "join", "limits"), "for_each": single}
+		out["dependentRequired"] = object{"max_parallel": []string{"for_each"}, "max_items": []string{"for_each"}}
+		out["if"], out["then"] = has("to", object{"enum": terminals()}), without("message", "for_each", "limits")
 	}
 }
 
 func (f *field) schema() object {
 	out := f.value()
 	out["description"] = f.description()
-	if f.fallback != "" && f.typ != typeBool {
-		out["default"] = f.fallback
-	} else if f.fallback != "" {
+	switch {
+	case f.fallback == "":
+	case f.typ == typeBool:
 		out["default"] = f.fallback == "true"
+	case f.typ == typeCount:
+		out["default"] = json.Number(f.fallback)
+	default:
+		out["default"] = f.fallback
 	}
 	return out
 }
 
+// reference is the end of a sentence that leads to another part of the page.
+var reference = regexp.MustCompile(`[,;]( default:)? see \[[^]]*\]\(#[^)]*\)`)
+
 // description is about without the links of the page.
 func (f *field) description() string {
 	text := f.about
-	for _, anchor := range []string{"inputs", "agents", "rules", "reasons"} {
-		text = strings.ReplaceAll(text, "](#"+anchor+")", "")
-	}
-	text = strings.NewReplacer("; default: see below", "", "; default: see [Rules", "", ", see [Inputs", "", ", see [Agents", "", ", see [Rules", "", ", see [Reasons", "", "[reason", "reason").Replace(text)
+	text = reference.ReplaceAllString(text, "")
+	text = strings.NewReplacer("; default: see below", "", "[reason](#reasons)", "reason").Replace(text)
 	return strings.ToUpper(text[:1]) + text[1:] + "."
 }
 
@@ -118,8 +135,9 @@ func (f *field) description() string {
 func (f *field) value() object {
 	text := object{"type": "string", "pattern": `\S`}
 	name := object{"type": "string", "pattern": nameSyntax.String(), "maxLength": maxName}
-	agentName := object{"pattern": nameSyntax.String(), "maxLength": maxName, "not": object{"enum": terminals()}}
+	nodeName := object{"pattern": nameSyntax.String(), "maxLength": maxName, "not": object{"enum": terminals()}}
 	duration := object{"type": "string", "pattern": durationSyntax, "examples": []string{"90s", "15m", "1h30m"}}
+	scalar := object{"type": []string{"string", "number", "boolean"}}
 	switch f.typ {
 	case typeVersion:
 		return object{"const": 1}
@@ -132,7 +150,13 @@ func (f *field) value() object {
 	case typeBool:
 		return object{"type": "boolean"}
 	case typeCount:
-		return object{"type": "integer", "minimum": 1}
+		out := object{"type": "integer", "minimum": max(f.least, 1)}
+		if f.most > 0 {
+			out["maximum"] = f.most
+		}
+		return out
+	case typeMoney:
+		return object{"type": "number", "exclusiveMinimum": 0, "maximum": mostDollars}
 	case typeDuration:
 		return duration
 	case typeBackoff:
@@ -140,10 +164,29 @@ func (f *field) value() object {
 		return duration
 	case typeChoice:
 		return object{"enum": f.choices}
+	case typeChoices:
+		return listOf(object{"enum": f.choices}, 0)
+	case typeJoin:
+		return object{"anyOf": []object{{"enum": []string{string(JoinAll), string(JoinAny)}}, {"type": "integer", "minimum": 1}}}
+	case typeCommand:
+		return object{"anyOf": []object{text, {"type": "array", "items": object{"type": []string{"string", "number", "boolean"}}, "minItems": 1}}}
+	case typeVariables:
+		return object{"type": []string{"object", "null"}, "propertyNames": object{"pattern": variableSyntax.String()}, "additionalProperties": scalar}
+	case typeValues:
+		return object{"type": []string{"object", "null"}, "additionalProperties": scalar}
+	case typeDataSchema:
+		return object{"type": "object"}
+	case typeExpression:
+		return object{"type": "string", "pattern": `\S`, "maxLength": maxCondition}
+	case typeTargets:
+		list := listOf(object{"type": "string", "pattern": nameSyntax.String()}, 1)
+		// An end stands alone.
+		list["if"], list["then"] = object{"type": "array", "contains": object{"enum": terminals()}}, object{"maxItems": 1}
+		return list
 	case typeTexts:
 		return listOf(text, 0)
-	case typeAgents, typeReasons:
-		if f.typ == typeAgents {
+	case typeNodes, typeReasons:
+		if f.typ == typeNodes {
 			text["not"] = object{"enum": terminals()}
 		}
 		list := listOf(text, 1)
@@ -157,16 +200,13 @@ func (f *field) value() object {
 	case typePatterns:
 		return listOf(object{"type": "string", "pattern": approvalPattern.String()}, 0)
 	case typeScalar:
-		return object{"type": []string{"string", "number", "boolean"}}
+		return scalar
 	case typeObject:
 		return object{"$ref": "#/$defs/" + f.section.name}
 	case typeObjectMap:
 		out := object{"additionalProperties": object{"$ref": "#/$defs/" + f.section.name}, "propertyNames": object{"pattern": nameSyntax.String(), "maxLength": maxName}, "type": []string{"object", "null"}}
-		if f.required {
-			out["type"], out["minProperties"] = "object", 1
-		}
-		if f.section.name == sectionAgent {
-			out["propertyNames"] = agentName
+		if f.name != "inputs" {
+			out["propertyNames"] = nodeName
 		}
 		return out
 	case typeObjectList:

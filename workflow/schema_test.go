@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"maps"
 	"os"
 	"path/filepath"
@@ -86,6 +87,9 @@ func TestSchemaAcceptsGoodFiles(t *testing.T) {
 	t.Parallel()
 	schema := compiledSchema(t)
 	for _, path := range slices.Concat(files(t, "testdata/good/*.yaml"), files(t, "../examples/teams/*.yaml")) {
+		if strings.HasSuffix(path, ".test.yaml") {
+			continue // the scenarios of a team
+		}
 		src, err := os.ReadFile(path)
 		if err != nil {
 			t.Fatal(err)
@@ -98,15 +102,25 @@ func TestSchemaAcceptsGoodFiles(t *testing.T) {
 
 // beyondSchema are the bad files whose mistake is no mistake of structure.
 var beyondSchema = []string{
-	"budget-to-agent", "condition-clock", "condition-let", "condition-map", "condition-multiline", "condition-not-bool", "condition-syntax",
+	"ask-expires-zero", "backoff-longer-than-task", "branch-limits-leave-loop", "branch-loop", "branch-not-covered", "branches-of-branches",
+	"budget-to-agent", "budget-to-sub-team", "check-directory-absolute", "check-directory-outside", "check-longer-than-task", "check-loop",
+	"check-message", "check-not-covered", "check-program-empty", "check-reason", "check-timeout", "check-uncertain", "check-unreachable",
+	"condition-clock", "condition-in-branches", "condition-let", "condition-map", "condition-multiline", "condition-not-bool", "condition-syntax",
 	"condition-types", "condition-unknown-input", "condition-unknown-name", "condition-wide-characters", "covered-only-with-condition",
-	"duration-too-short", "end-turn-with-outcomes", "merge-key", "reason-not-covered", "retry-max-backoff", "start-message-output",
-	"template-defines", "template-escapes", "template-field-of-text", "template-folded", "template-forbidden-function",
-	"template-multiline-quoted", "template-nested", "template-no-inputs", "template-syntax-block", "template-syntax",
-	"template-unknown-function", "template-unknown-input", "template-unknown-name", "template-unknown-node", "template-uses-template",
-	"two-documents", "two-reasons-not-covered", "unbounded-loop", "unbounded-self-loop", "undeclared-outcome", "unknown-node-from",
-	"unknown-node-to", "unknown-reason-of-all", "unknown-reason-of-two", "unknown-reason", "unknown-role", "unknown-start",
-	"unreachable-agent", "unreachable-by-shadow", "wide-characters", "workspace-directory",
+	"data-bad-pattern", "data-file-reference", "data-missing-reference", "data-not-an-object", "data-remote-reference", "data-wrong-keyword", "data-wrong-type",
+	"duration-too-short", "end-turn-with-outcomes", "for-each-empty-list", "for-each-join-count", "for-each-syntax", "for-each-text",
+	"for-each-unknown-name", "gate-expired-elsewhere", "gate-expires-zero", "gate-loop", "gate-message", "gate-not-covered", "gate-question-template",
+	"join-condition", "join-different", "join-different-modes", "join-mixed-reasons", "join-not-parallel", "join-one-never-comes", "join-outside-condition", "join-too-many",
+	"join-unknown-node", "max-in-branch-only", "merge-key", "node-name-twice", "parallel-writers", "parallel-writers-for-each", "parallel-writers-later",
+	"pattern", "reason-not-covered", "retry-max-backoff", "spawn-without-teams", "stall-longer-than-turn", "start-check-message", "start-message-output",
+	"team-absolute-path", "team-cycle", "team-input-missing", "team-input-template", "team-input-type", "team-input-unknown", "team-is-itself",
+	"team-limit-not-covered", "team-message", "team-missing-file", "team-reason", "team-spawn-unbounded", "team-too-deep", "team-unreachable", "team-with-problems",
+	"template-defines", "template-escapes", "template-field-of-text", "template-folded", "template-forbidden-function", "template-in-branches",
+	"template-multiline-quoted", "template-nested", "template-no-inputs", "template-syntax", "template-syntax-block", "template-unknown-function",
+	"template-unknown-input", "template-unknown-name", "template-unknown-node", "template-uses-template", "turn-longer-than-task", "two-documents",
+	"two-reasons-not-covered", "unbounded-loop", "unbounded-self-loop", "undeclared-outcome", "unknown-node-from", "unknown-node-to", "unknown-reason",
+	"unknown-reason-of-all", "unknown-reason-of-two", "unknown-role", "unknown-start", "unreachable-after-join", "unreachable-agent",
+	"unreachable-by-shadow", "wide-characters", "workspace-directory", "worktree-template", "worktree-uses-output",
 }
 
 func TestSchemaRefusesBadFiles(t *testing.T) {
@@ -135,6 +149,8 @@ func TestFieldsAreTheParsers(t *testing.T) {
 	const unknown = "zzzzzzzzzzzz"
 	place := map[string]string{
 		sectionTeam: "FIELD: {}", sectionInput: "inputs: {i: {FIELD: {}}}", sectionLimits: "limits: {FIELD: {}}", sectionWorkspace: "workspace: {FIELD: {}}",
+		sectionBranchLimits: "handoffs: [{limits: {FIELD: {}}}]", sectionWorktree: "workspace: {worktree: {FIELD: {}}}", sectionCheck: "checks: {c: {FIELD: {}}}",
+		sectionGate: "gates: {g: {FIELD: {}}}", sectionSubTeam: "teams: {t: {FIELD: {}}}",
 		sectionAgent: "agents: {a: {FIELD: {}}}", sectionApprovals: "agents: {a: {approvals: {FIELD: {}}}}",
 		sectionRule: "handoffs: [{FIELD: {}}]", sectionRetry: "handoffs: [{retry: {FIELD: {}}}]",
 	}
@@ -174,12 +190,18 @@ func TestFieldsAreTheParsers(t *testing.T) {
 // the defaults of the table.
 func TestDefaultsAreTheParsers(t *testing.T) {
 	t.Parallel()
-	team := mustParse(t, "version: 1\nname: t\ninputs: {i: {}}\nagents: {a: {prompt: x}}\nstart: a\nhandoffs:\n"+
-		"  - {from: a, on: error, retry: {max: 1}}\n  - {from: a, on: '*', to: failed}\n")
-	a, retry := team.Agents["a"], team.Handoffs[0].Retry
+	team := mustParse(t, "version: 1\nname: t\ninputs: {i: {}}\nagents: {a: {prompt: x}}\nchecks: {c: {run: x}}\ngates: {g: {question: x}}\n"+
+		"limits: {turns: 9, at_limit: rules}\nstart: a\nhandoffs:\n  - {from: a, on: error, retry: {max: 1}}\n"+
+		"  - {from: a, on: end_turn, for_each: data, max_parallel: 1, to: c}\n  - {from: c, on: '*', to: g}\n  - {from: '*', on: '*', to: failed}\n")
+	a, retry, c, g := team.Agents["a"], team.Handoffs[0].Retry, team.Checks["c"], team.Gates["g"]
 	got := map[string]string{
 		"input.type": team.Inputs["i"].Type, "input.required": "false", "agent.permission_mode": a.PermissionMode, "agent.memory": "false",
 		"agent.turn_timeout": shortDuration(a.turnTime()), "agent.stall_timeout": shortDuration(DefaultStallTimeout), "approvals.otherwise": a.Approvals.Otherwise,
+		"agent.conversation": a.Conversation, "approvals.expires": shortDuration(a.Approvals.Expires), "check.timeout": shortDuration(c.Timeout),
+		"check.rerun": fmt.Sprint(c.Rerun), "gate.expires": shortDuration(g.Expires), "gate.at_expiry": string(g.AtExpiry),
+		"team.output_limit": fmt.Sprint(team.OutputLimit), "workspace.parallel_writers": fmt.Sprint(team.Workspace.ParallelWriters),
+		"rule.max_items": fmt.Sprint(team.Handoffs[1].MaxItems), "limits.at_limit": team.Limits.AtLimit,
+		"worktree.base": "HEAD", "worktree.branch": "team/{{ .task.id }}", // of whoever makes the worktree
 		"retry.backoff": shortDuration(retry.Backoff), "retry.max_backoff": shortDuration(retry.MaxBackoff),
 	}
 	if team.Inputs["i"].Required || a.Memory {

@@ -23,10 +23,14 @@ type Team struct {
 	Version     int
 	Name        string
 	Description string
-	// Revision is the lower-case hex SHA-256 of the source text.
+	// Revision is the lower-case hex SHA-256 of the source text and, where there
+	// are sub-teams, of their revisions.
 	Revision string
 	// Source is the team file as it was read, kept so that a task can pin it.
 	Source []byte
+	// Sources are the team files of the sub-teams and of theirs, by their path
+	// relative to the directory of this file. With LoadSources the team can be parsed again from them.
+	Sources map[string][]byte
 	// File is the name the source was read under, for messages only.
 	File string
 
@@ -36,7 +40,16 @@ type Team struct {
 	Agents    map[string]*Agent
 	// AgentNames lists the agents in file order.
 	AgentNames []string
-	Start      string
+	Checks     map[string]*Check
+	Gates      map[string]*Gate
+	Teams      map[string]*SubTeam
+	// NodeNames lists all nodes in file order: agents, checks, gates and sub-teams.
+	NodeNames []string
+	// Start is the node that runs first.
+	Start string
+	// OutputLimit is how long an output may be, in bytes, to be passed on whole;
+	// a longer one is passed by excerpt and file. Zero means DefaultOutputLimit.
+	OutputLimit int
 	// Message is the input of the first turn; the zero Template means the default message.
 	Message  Template
 	Handoffs []*Rule
@@ -53,17 +66,46 @@ type Input struct {
 	Pos         Position
 }
 
-// Limits bound a task. A zero field means that the limit is not set.
+// DefaultOutputLimit is how long an output may be, in bytes, to be passed on whole.
+const DefaultOutputLimit = 32 << 10
+
+// Limits bound a task, a branch or a sub-team. A zero field means that the
+// limit is not set.
 type Limits struct {
-	// Turns is the number of turns, counting every attempt, that a task may ask for.
-	Turns int
+	// Turns is the number of turns of agents, counting every attempt.
+	Turns int `json:"turns,omitempty"`
+	// Tokens is the total of prompt and completion tokens (usage_statistics.total_tokens).
+	Tokens int64 `json:"tokens,omitempty"`
+	// Duration is wall time from the first node on. The time in which a task
+	// waits for nothing but a person does not count.
+	Duration time.Duration `json:"duration,omitempty"`
+	// Cost is money in millionths of a US dollar. A turn whose price is unknown
+	// exceeds it.
+	Cost int64 `json:"cost,omitempty"`
+	// AtLimit is AtLimitRules (default, also when empty) or AtLimitPause; of a task's limits only.
+	AtLimit string `json:"at_limit,omitempty"`
 }
 
-// Workspace says where the tools of the agents run.
+// Workspace says where the tools of the agents run. At most one of Directory
+// and Worktree is given; with neither the task gets an empty directory of its
+// own under the data directory.
 type Workspace struct {
-	// Directory is a template over the inputs; empty means an empty directory
-	// of the task's own under the data directory.
+	// Directory is a template over the inputs.
 	Directory Template
+	// Worktree is a git worktree of the task's own; nil when there is none.
+	Worktree *Worktree
+	// ParallelWriters allows that agents which can write run at the same time.
+	ParallelWriters bool
+}
+
+// Worktree is a git worktree on a branch of its own, for each task one. All are
+// templates over the inputs and the task.
+type Worktree struct {
+	Repo Template
+	// Base is the commit to begin at; zero means HEAD of Repo.
+	Base Template
+	// Branch is the new branch; zero means team/TASK.
+	Branch Template
 }
 
 // Agent is one agent of the team.
@@ -85,6 +127,13 @@ type Agent struct {
 	Tools []string
 	// Memory gives the agent a memory repository on the App Server. Default false.
 	Memory bool
+	// ControllerTools are the orchestrator's own tools that the agent may use, besides report_outcome.
+	ControllerTools []string
+	// Conversation is ConversationTask (default), ConversationTurn or ConversationShared.
+	Conversation string
+	// Data is the JSON Schema of the data that report_outcome takes, as decoded
+	// from JSON; nil accepts any object, or none.
+	Data any
 	// Approvals decide what the agent may do when the App Server asks.
 	Approvals Approvals
 	// Outcomes are what the agent may report; empty means that its stop reason routes.
@@ -96,13 +145,20 @@ type Agent struct {
 }
 
 // Approvals answer the App Server's permission requests: deny before allow
-// before Otherwise. Patterns are `Tool` or `Tool(argument glob)`.
+// before ask before Otherwise. Patterns are `Tool` or `Tool(argument glob)`.
 type Approvals struct {
 	Allow []string
 	Deny  []string
-	// Otherwise is allow or deny (default deny).
+	Ask   []string
+	// Otherwise is allow, deny (default) or ask.
 	Otherwise string
+	// Expires is how long a person who is asked has, also by ask_human; then the
+	// answer is to deny. Zero means DefaultAskExpires.
+	Expires time.Duration
 }
+
+// DefaultAskExpires is how long a person has to answer an agent.
+const DefaultAskExpires = 15 * time.Minute
 
 // Rule is one handoff rule. Rules are tried in file order; the first that
 // matches fires.
@@ -115,11 +171,25 @@ type Rule struct {
 	On []Reason
 	// When is nil or a compiled boolean expression.
 	When *Condition
-	// To is a node or a terminal; empty when Retry is set.
-	To string
-	// Message is the input of the node that To names; the zero Template means the default message.
+	// To lists the nodes that run next, several at once, or is one terminal;
+	// empty when Retry is set.
+	To []string
+	// ForEach is a list; the rule starts a branch of its one To for each element.
+	// nil when the rule has none.
+	ForEach *ListExpression
+	// MaxParallel is how many branches of ForEach run at once; 0 means all.
+	MaxParallel int
+	// MaxItems is the longest list that ForEach takes; a longer one, and an empty
+	// one, make the rule not match. Set whenever ForEach is.
+	MaxItems int
+	// Join makes the rule wait for branches; nil when it does not.
+	Join *Join
+	// Limits bound each branch that the rule starts, or the node's visit when it starts only one.
+	Limits Limits
+	// Message is the input of every agent that To names; the zero Template means the default message.
 	Message Template
-	// Max bounds how often the rule may fire in one task; 0 means unbounded.
+	// Max bounds how often the rule may fire in one task, and in each branch of
+	// it; 0 means unbounded.
 	Max int
 	// Retry runs the same turn again; nil when To is set.
 	Retry *Retry

@@ -1,6 +1,7 @@
 package workflow
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -9,31 +10,85 @@ import (
 	"time"
 )
 
-// startTurn makes a new turn. A visit is counted unless the turn continues one.
-func (d *decision) startTurn(t Turn, visit bool) {
-	d.s.LastTurn++
-	t.ID, t.Attempt, t.State = d.s.LastTurn, 1, TurnPending
-	d.s.Attempts++
-	d.s.Turns = append(d.s.Turns, t)
-	if visit {
-		node := d.s.Nodes[t.Node]
-		node.Visits++
-		d.setNode(t.Node, node)
+// visit starts a node in a branch.
+func (d *decision) visit(branch int, name string, with given) error {
+	kind, _ := d.team.Kind(name)
+	t := Turn{Node: name, Kind: kind, Branch: branch, Message: with.message, Input: with.input}
+	if d.s.Visits++; d.s.Visits > MaxVisits {
+		return d.finish(TaskFailed, Result{Node: name, Explanation: fmt.Sprintf("the task has visited %d nodes, which is the most that any task may", MaxVisits)})
 	}
-	d.emit(startOf(t))
+	// Not node(): what a branch has of its own begins with its own visits.
+	node := d.s.Nodes[name]
+	if b := d.s.branch(branch); b != nil {
+		node = b.Nodes[name]
+	}
+	node.Visits++
+	d.setNode(branch, name, node)
+	switch kind {
+	case KindAgent:
+		t.Conversation = d.conversationKey(d.team.Agents[name], branch, d.s.LastTurn+1)
+	case KindGate:
+		t.Expires = d.at.Add(d.team.Gates[name].expires())
+	case KindCheck, KindTeam:
+	}
+	t.Late = !costly(kind) && d.overtime(branch)
+	if d.s.Status == TaskPaused {
+		d.postpone(t) // what its rule started before it has paused the task
+		return nil
+	}
+	if costly(kind) {
+		if note, _ := d.exhausted(branch, true); note != "" {
+			return d.refuseVisit(t, note)
+		}
+	}
+	d.startTurn(t)
+	return nil
 }
 
-func startOf(t Turn) StartTurn {
-	return StartTurn{Turn: t.ID, Node: t.Node, Attempt: t.Attempt, Message: t.Message, Reminder: t.Reminder}
+// refuseVisit ends a visit that a limit forbids before it has begun.
+func (d *decision) refuseVisit(t Turn, note string) error {
+	d.s.LastTurn++
+	t.ID, t.State = d.s.LastTurn, TurnPending
+	e := &ended{turn: t, reason: ReasonBudgetExceeded, stopReason: ReasonBudgetExceeded, note: note, over: true, cut: true}
+	d.store(e)
+	return d.route(e)
+}
+
+// postpone keeps a new turn until the task is resumed.
+func (d *decision) postpone(t Turn) {
+	d.s.LastTurn++
+	t.ID, t.State = d.s.LastTurn, TurnPending
+	d.hold(&ended{turn: t, cut: true})
+}
+
+// startTurn makes a new turn.
+func (d *decision) startTurn(t Turn) {
+	d.s.LastTurn++
+	t.ID, t.Attempt, t.State = d.s.LastTurn, 1, TurnPending
+	if t.Kind == KindAgent {
+		d.charge(t.Branch, 1, Usage{}, 0)
+	}
+	d.s.Turns = append(d.s.Turns, t)
+	d.emit(d.startOf(t))
+}
+
+func (d *decision) startOf(t Turn) StartTurn {
+	return StartTurn{
+		Turn: t.ID, Node: t.Node, Attempt: t.Attempt, Message: t.Message, Reminder: t.Reminder,
+		Kind: t.Kind, Branch: t.Branch, Label: d.s.label(t.Branch),
+	}
 }
 
 // nextAttempt asks for the same turn again, now or at notBefore. t is not among
 // the live turns when it is called and is in state pending.
 func (d *decision) nextAttempt(t Turn, message string, notBefore time.Time) error {
 	t.Attempt++
-	d.s.Attempts++
+	if t.Kind == KindAgent {
+		d.charge(t.Branch, 1, Usage{}, 0)
+	}
 	t.Message = message
 	t.ClientMessageID, t.Runtime, t.Started, t.NotBefore = "", Runtime{}, time.Time{}, time.Time{}
+	t.Child, t.ChildAttempts, t.ChildUsage, t.ChildCost, t.Progress, t.Stopping = "", 0, Usage{}, 0, nil, ""
 	wait := notBefore.After(d.at)
 	if wait {
 		t.NotBefore = notBefore
@@ -41,16 +96,16 @@ func (d *decision) nextAttempt(t Turn, message string, notBefore time.Time) erro
 	at, _ := slices.BinarySearchFunc(d.s.Turns, t.ID, func(live Turn, id int) int { return live.ID - id })
 	d.s.Turns = slices.Insert(d.s.Turns, at, t)
 	if !wait {
-		d.emit(startOf(t))
-		return nil
+		d.emit(d.startOf(t))
 	}
-	d.s.WakeAt = notBefore
-	return d.move(taskWait)
+	return nil
 }
 
-// noTurnLeft reports whether limits.turns forbids another attempt.
-func (d *decision) noTurnLeft() bool {
-	return d.team.Limits.Turns > 0 && d.s.Attempts >= d.team.Limits.Turns
+// endVisit forgets the conversation of a visit that had one of its own.
+func (d *decision) endVisit(t Turn) {
+	if agent := d.team.Agents[t.Node]; agent != nil && agent.Conversation == ConversationTurn {
+		delete(d.s.Conversations, t.key())
+	}
 }
 
 // live finds the turn and attempt that an event names.
@@ -59,10 +114,21 @@ func (d *decision) live(id, attempt int) (*Turn, error) {
 	switch {
 	case i < 0:
 		return nil, fmt.Errorf("%s of turn %d, attempt %d: %w", d.event, id, attempt, ErrStale)
-	case d.s.Status != TaskRunning:
+	case d.s.Status != TaskRunning && d.s.Status != TaskPaused:
 		return nil, &TransitionError{Event: d.event, Subject: "task", State: string(d.s.Status)}
+	case d.s.Turns[i].Kind == KindGate: // it has a person and its time, and nothing else
+		return nil, &TransitionError{Event: d.event, Subject: fmt.Sprintf("gate of turn %d", id), State: string(d.s.Turns[i].State)}
 	}
 	return &d.s.Turns[i], nil
+}
+
+// liveOf finds the turn as live does, where it is of this kind.
+func (d *decision) liveOf(kind NodeKind, id, attempt int) (*Turn, error) {
+	t, err := d.live(id, attempt)
+	if err == nil && t.Kind != kind {
+		return nil, &TransitionError{Event: d.event, Subject: fmt.Sprintf("turn %d of %s", id, kindName(t.Kind)), State: string(t.State)}
+	}
+	return t, err
 }
 
 // take removes a turn from the live ones and returns it.
@@ -70,14 +136,8 @@ func (d *decision) take(id int) Turn {
 	i := slices.IndexFunc(d.s.Turns, func(t Turn) bool { return t.ID == id })
 	t := d.s.Turns[i]
 	d.s.Turns = slices.Delete(d.s.Turns, i, i+1)
+	d.dropQuestions(id)
 	return t
-}
-
-func (d *decision) setNode(name string, n NodeResult) {
-	if d.s.Nodes == nil {
-		d.s.Nodes = map[string]NodeResult{}
-	}
-	d.s.Nodes[name] = n
 }
 
 func (d *decision) sending(b TurnSending) error {
@@ -88,11 +148,14 @@ func (d *decision) sending(b TurnSending) error {
 	if err := moveTurn(t, turnSend, d.event); err != nil {
 		return err
 	}
-	t.ClientMessageID, t.Runtime, t.Started = b.ClientMessageID, b.Runtime, d.at
+	t.ClientMessageID, t.Runtime, t.Child, t.Started = b.ClientMessageID, b.Runtime, b.Child, d.at
+	if t.Kind != KindAgent {
+		return nil
+	}
 	if d.s.Conversations == nil {
 		d.s.Conversations = map[string]Runtime{}
 	}
-	d.s.Conversations[t.Node] = b.Runtime
+	d.s.Conversations[t.key()] = b.Runtime
 	return nil
 }
 
@@ -102,6 +165,25 @@ func (d *decision) accepted(b TurnAccepted) error {
 		return err
 	}
 	return moveTurn(t, turnAccept, d.event)
+}
+
+// childReported counts what the task of a sub-team has used since the last report.
+func (d *decision) childReported(b ChildReported) error {
+	t, err := d.liveOf(KindTeam, b.Turn, b.Attempt)
+	if err != nil {
+		return err
+	}
+	if b.Attempts < t.ChildAttempts || b.Usage.TotalTokens < t.ChildUsage.TotalTokens {
+		return fmt.Errorf("report of task %s: %w", t.Child, ErrStale) // one that was sent later has come first
+	}
+	d.charge(t.Branch, b.Attempts-t.ChildAttempts, b.Usage.minus(t.ChildUsage), b.Cost-t.ChildCost)
+	for _, model := range b.Unpriced {
+		if !slices.Contains(d.s.Unpriced, model) { // it names all of them every time
+			d.unpriced(model)
+		}
+	}
+	t.ChildAttempts, t.ChildUsage, t.ChildCost = b.Attempts, b.Usage, b.Cost
+	return nil
 }
 
 func (d *decision) finished(b TurnFinished) error {
@@ -125,19 +207,24 @@ func (d *decision) reconciled(b TurnReconciled) error {
 		return err
 	}
 	if b.ConversationLost {
-		delete(d.s.Conversations, t.Node)
+		delete(d.s.Conversations, t.key())
 	}
+	d.dropQuestions(t.ID)
 	switch b.Finding {
 	case FindingFinished:
 		if err := moveTurn(t, turnFinish, d.event); err != nil {
 			return err
 		}
-		return d.conclude(d.take(b.Turn), TurnFinished{Reason: ReasonEndTurn, Output: b.Output})
+		return d.conclude(d.take(b.Turn), TurnFinished{Reason: ReasonEndTurn, Output: b.Output, OutputFile: b.OutputFile})
 	case FindingNotConsumed:
 		if err := moveTurn(t, turnNotSent, d.event); err != nil {
 			return err
 		}
 		again := d.take(b.Turn)
+		if again.Kind == KindCheck {
+			// A command may be run again, and its rule asks for no recovery.
+			return d.recover(again, again.Message, TurnFinished{Reason: ReasonFailed, Error: b.Detail})
+		}
 		return d.recover(again, again.Message, TurnFinished{
 			Reason: ReasonStalled,
 			Error:  fmt.Sprintf("the App Server did not take up the input, %d times in a row; last: %s", again.Recoveries+1, b.Detail),
@@ -178,8 +265,16 @@ func (d *decision) recover(t Turn, message string, otherwise TurnFinished) error
 
 // again asks for the turn once more where the limits allow it.
 func (d *decision) again(t Turn, message string) error {
-	if d.noTurnLeft() {
-		return d.overBudget(&ended{turn: t}, "another attempt at the turn")
+	if d.s.Status == TaskPaused {
+		t.Message = message
+		d.hold(&ended{turn: t, cut: true})
+		return nil
+	}
+	if costly(t.Kind) {
+		if note, _ := d.exhausted(t.Branch, t.Kind == KindAgent); note != "" {
+			t.Message = message
+			return d.overBudget(&ended{turn: t, cut: true}, note, "another attempt at the turn")
+		}
 	}
 	return d.nextAttempt(t, message, time.Time{})
 }
@@ -187,17 +282,35 @@ func (d *decision) again(t Turn, message string) error {
 // conclude stores how a turn ended and decides what follows. t is no longer
 // among the live turns.
 func (d *decision) conclude(t Turn, b TurnFinished) error {
-	d.s.Usage = d.s.Usage.Add(b.Usage)
-	if b.ConversationLost {
-		delete(d.s.Conversations, t.Node)
+	if t.Kind == KindTeam {
+		b.Usage, b.Cost = Usage{}, 0 // counted by ChildReported
 	}
-	e := &ended{turn: t, reason: b.Reason, stopReason: b.Reason, output: b.Output, summary: b.Summary, data: b.Data, err: b.Error}
+	d.charge(t.Branch, 0, b.Usage, b.Cost)
+	if b.Unpriced {
+		d.unpriced(b.Model)
+	}
+	if b.ConversationLost {
+		delete(d.s.Conversations, t.key())
+	}
+	if !b.QuotaReset.IsZero() && b.Reason != ReasonEndTurn && t.QuotaWaits < MaxQuotaWaits {
+		return d.awaitQuota(t, b.QuotaReset)
+	}
+	e := &ended{
+		turn: t, reason: b.Reason, stopReason: b.Reason, output: b.Output, outputFile: b.OutputFile, summary: b.Summary, data: b.Data, err: b.Error,
+		exitCode: b.ExitCode, pick: b.Handoff, handoff: b.HandoffMessage,
+	}
+	if t.Kind == KindTeam {
+		e.outcome = b.Outcome
+	}
+	if b.Reason == ReasonBudgetExceeded {
+		d.cutShort(e)
+	}
 	if t.Reminder && strings.TrimSpace(t.PriorOutput) != "" {
 		// The reminder asked for an outcome only; the work is in the turn before.
 		e.output = t.PriorOutput
 	}
 	remind := false
-	if agent := d.team.Agents[t.Node]; agent != nil && len(agent.Outcomes) > 0 {
+	if agent := d.team.Agents[t.Node]; agent != nil && t.Kind == KindAgent && len(agent.Outcomes) > 0 {
 		valid := slices.Contains(agent.Outcomes, b.Outcome)
 		if valid {
 			e.outcome = b.Outcome
@@ -219,23 +332,77 @@ func (d *decision) conclude(t Turn, b TurnFinished) error {
 	return d.route(e)
 }
 
+// cutShort says for which limit a turn was cut off.
+func (d *decision) cutShort(e *ended) {
+	note, in := d.exhausted(e.turn.Branch, false)
+	switch {
+	case e.turn.Stopping != "":
+		e.note = e.turn.Stopping
+	case note != "":
+		e.note = note
+	case e.turn.Kind == KindTeam:
+		return // the sub-team's own limits; there is something left here
+	default:
+		e.note = cmp.Or(e.err, "the turn was stopped at a limit")
+	}
+	e.over, e.cut, e.inBranch = true, true, in.branch != 0
+}
+
+// awaitQuota asks for the turn again when the provider allows it.
+func (d *decision) awaitQuota(t Turn, reset time.Time) error {
+	wait := min(max(reset.Sub(d.at), time.Second), maxQuotaWait)
+	wait += spread(d.s.Task, t.ID, t.Attempt, min(wait/10, time.Minute))
+	if err := moveTurn(&t, turnRetry, d.event); err != nil {
+		return err
+	}
+	t.QuotaWaits++
+	message, until := quotaMessage(t.Message), d.at.Add(wait)
+	held := t
+	held.Message, held.NotBefore = message, until
+	if d.s.Status == TaskPaused {
+		d.hold(&ended{turn: held, cut: true})
+		return nil
+	}
+	if note, _ := d.exhausted(t.Branch, true); note != "" {
+		return d.overBudget(&ended{turn: held, cut: true}, note, "the turn after the wait for the provider's quota")
+	}
+	d.emit(Handoff{
+		FromTurn: t.ID, From: t.Node, Reason: ReasonLLMAPIError, To: t.Node, ToTurn: t.ID, Retry: true, NotBefore: until, Branch: t.Branch, Label: d.s.label(t.Branch),
+		Note: fmt.Sprintf("the provider's quota is used up until %s", reset.UTC().Format(time.RFC3339)),
+	})
+	return d.nextAttempt(t, message, until)
+}
+
 // store keeps how the node ended for later rules and messages.
 func (d *decision) store(e *ended) {
-	d.setNode(e.turn.Node, NodeResult{
-		Visits: d.s.Nodes[e.turn.Node].Visits, Turn: e.turn.ID, Reason: e.reason, Output: e.output,
-		Outcome: e.outcome, Summary: e.summary, Data: e.data, Error: e.err,
-	})
+	d.setNode(e.turn.Branch, e.turn.Node, e.result(d.s.visits(e.turn.Branch, e.turn.Node)))
+}
+
+func (e *ended) result(visits int) NodeResult {
+	return NodeResult{
+		Visits: visits, Turn: e.turn.ID, Reason: e.reason, Output: e.output, OutputFile: e.outputFile,
+		Outcome: e.outcome, Summary: e.summary, Data: e.data, Error: e.err, ExitCode: e.exitCode, By: e.by,
+	}
 }
 
 // remind asks for a missing outcome, once for every turn.
 func (d *decision) remind(e *ended) error {
-	if d.noTurnLeft() {
-		return d.overBudget(e, "a reminder of the missing outcome")
-	}
-	d.startTurn(Turn{
-		Node: e.turn.Node, Reminder: true, PriorOutput: e.output,
+	t := Turn{
+		Node: e.turn.Node, Branch: e.turn.Branch, Conversation: e.turn.Conversation, Reminder: true, PriorOutput: e.output,
 		Message: reminderMessage(d.team.Agents[e.turn.Node].Outcomes),
-	}, false)
+	}
+	if d.s.Status == TaskPaused {
+		d.postpone(t)
+		return nil
+	}
+	if note, _ := d.exhausted(t.Branch, true); note != "" {
+		d.s.LastTurn++
+		t.ID, t.State = d.s.LastTurn, TurnPending
+		due := *e
+		due.turn, due.cut = t, true // what is asked for when there is more
+		return d.overBudget(&due, note, "a reminder of the missing outcome")
+	}
+	d.startTurn(t)
 	return nil
 }
 

@@ -16,6 +16,7 @@ func DOT(t *workflow.Team) string {
 	for i, n := range d.nodes {
 		style := map[nodeKind]string{
 			kindStart: "shape=point, width=0.15", kindAgent: "shape=box", kindEvery: "shape=hexagon, style=dashed", kindEnd: "shape=box, style=rounded",
+			kindCheck: "shape=parallelogram", kindGate: "shape=diamond", kindTeam: "shape=box, peripheries=2", kindJoin: "shape=circle",
 		}[n.kind]
 		fmt.Fprintf(&b, "    n%d [label=%s, %s];\n", i, dotText(n.lines...), style)
 	}

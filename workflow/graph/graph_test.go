@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -26,7 +27,12 @@ func parse(t *testing.T, path string) *workflow.Team {
 	if err != nil {
 		t.Fatal(err)
 	}
-	team, err := workflow.Parse(path, src, workflow.ParseOptions{})
+	load := func(other string) (string, []byte, error) {
+		file := filepath.Join(filepath.Dir(path), other)
+		src, err := os.ReadFile(file)
+		return file, src, err
+	}
+	team, err := workflow.Parse(path, src, workflow.ParseOptions{Load: load})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -71,10 +77,15 @@ name: t
 agents:
   end: {role: 'x"]; click end "javascript:alert(1)" <b>&amp; \', model: '"|<script>#quot;'}
   a-b: {agent_id: "]]></svg>\\", outcomes: [style, o]}
+checks: {class: {run: 'echo "</text>" | tee {a} [b] \'}}
+gates: {click: {question: '"]} <b>?</b> #quot; \'}}
 start: end
 handoffs:
   - {from: end, on: end_turn, when: 'output contains "<br/>" and visits < 3 && true', to: a-b}
-  - {from: a-b, on: [style, o], to: end, max: 2}
+  - {from: a-b, on: style, to: end, max: 2}
+  - {from: a-b, on: o, to: [class, click]}
+  - {from: [class, click], on: [passed, approved], join: all, to: succeeded}
+  - {from: [class, click], on: "*", join: all, to: failed}
   - {from: "*", on: "*", to: failed}
 `
 
@@ -110,7 +121,8 @@ func TestEscaping(t *testing.T) {
 		t.Errorf("dot: the backslash is gone in %s", dot)
 	}
 	texts := svgTexts(t, SVG(team))
-	for _, want := range []string{`]]></svg>\`, `"|<script>#quot;`, `role x"]; click end "javascript:aler…`, `when output contains "<br/>"`} {
+	for _, want := range []string{`]]></svg>\`, `"|<script>#quot;`, `role x"]; click end "javascript:aler…`, `when output contains "<br/>"`,
+		`echo "</text>" | tee {a} [b] \`, `"]} <b>?</b> #quot; \`} {
 		if !strings.Contains(texts, "\n"+want+"\n") {
 			t.Errorf("svg: no text %s in %s", want, texts)
 		}
@@ -141,6 +153,7 @@ func svgTexts(t *testing.T, svg string) string {
 func TestNothingOverlaps(t *testing.T) {
 	t.Parallel()
 	paths, err := filepath.Glob("../../examples/teams/*.yaml")
+	paths = slices.DeleteFunc(paths, func(path string) bool { return strings.HasSuffix(path, ".test.yaml") })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -149,6 +162,9 @@ func TestNothingOverlaps(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, path := range append(paths, own...) {
+		if strings.HasSuffix(path, ".test.yaml") {
+			continue // scenarios
+		}
 		l := newLayout(newDrawing(parse(t, path)), boxSize, noteBox)
 		for i, a := range l.items {
 			if a.x-a.left < margin-1 || a.x+a.right > l.width-margin+1 || a.bottom > l.height {

@@ -16,7 +16,10 @@ func Mermaid(t *workflow.Team) string {
 	b.WriteString("flowchart TB\n")
 	for i, n := range d.nodes {
 		text := mermaidText(n.lines)
-		shape := map[nodeKind]string{kindStart: `(( ))`, kindAgent: `["` + text + `"]`, kindEvery: `{{"` + text + `"}}`, kindEnd: `(["` + text + `"])`}[n.kind]
+		shape := map[nodeKind]string{
+			kindStart: `(( ))`, kindAgent: `["` + text + `"]`, kindEvery: `{{"` + text + `"}}`, kindEnd: `(["` + text + `"])`,
+			kindCheck: `[/"` + text + `"/]`, kindGate: `{"` + text + `"}`, kindTeam: `[["` + text + `"]]`, kindJoin: `(("` + text + `"))`,
+		}[n.kind]
 		fmt.Fprintf(&b, "    %s%s\n", d.mermaidID(i), shape)
 	}
 	for _, e := range d.edges {
@@ -54,6 +57,8 @@ func (d *drawing) mermaidID(i int) string {
 		return "START"
 	case n.kind == kindEvery:
 		return "EVERY"
+	case n.kind == kindJoin:
+		return fmt.Sprintf("JOIN%d", i)
 	case mermaidWord.MatchString(n.name) && !slices.Contains(mermaidKeywords(), n.name):
 		return n.name
 	}

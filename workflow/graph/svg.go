@@ -18,6 +18,9 @@ const (
 	charWidth  = 0.6
 	lineHeight = 1.3
 	loopWidth  = 34.0
+	// A gate is a hexagon whose left and right ends are so long, and a join so high.
+	gateTip    = 12.0
+	joinHeight = 26.0
 )
 
 // SVG draws a team as a picture that needs nothing else to be shown.
@@ -63,7 +66,15 @@ func boxSize(n node) (w, h float64) {
 	if n.kind == kindStart {
 		return 14, 14
 	}
-	return max(textWidth(n.lines[:1], fontSize), textWidth(n.lines[1:], noteSize)) + 32, float64(len(n.lines))*fontSize*lineHeight + 18
+	w = max(textWidth(n.lines[:1], fontSize), textWidth(n.lines[1:], noteSize)) + 32
+	switch n.kind {
+	case kindGate:
+		w += 2 * gateTip
+	case kindJoin:
+		return w, joinHeight
+	default:
+	}
+	return w, float64(len(n.lines))*fontSize*lineHeight + 18
 }
 
 func noteBox(lines []string) (w, h float64) {
@@ -86,6 +97,18 @@ func (p *picture) nodes() {
 			continue
 		case kindAgent:
 			p.rect(x, y, w, h, 6, `fill="#eff6ff" stroke="#2563eb"`)
+		case kindCheck:
+			p.rect(x, y, w, h, 0, `fill="#f1f5f9" stroke="#334155"`)
+		case kindGate:
+			fmt.Fprintf(&p.b, `<polygon points="%.1f,%.1f %.1f,%.1f %.1f,%.1f %.1f,%.1f %.1f,%.1f %.1f,%.1f" stroke-width="1.5" fill="#fefce8" stroke="#ca8a04"/>`+"\n",
+				x, y+h/2, x+gateTip, y, x+w-gateTip, y, x+w, y+h/2, x+w-gateTip, y+h, x+gateTip, y+h)
+		case kindTeam:
+			p.rect(x, y, w, h, 6, `fill="#faf5ff" stroke="#7c3aed"`)
+			p.rect(x+4, y+4, w-8, h-8, 4, `fill="none" stroke="#7c3aed"`)
+		case kindJoin:
+			p.rect(x, y, w, h, h/2, `fill="#e2e8f0" stroke="#475569"`)
+			p.text(x+w/2, y+h/2+fontSize*0.35, n.lines[0], `font-weight="600" fill="#0f172a" text-anchor="middle"`)
+			continue
 		case kindEvery:
 			p.rect(x, y, w, h, 6, `fill="#f8fafc" stroke="#64748b" stroke-dasharray="5 3"`)
 		case kindEnd:
