@@ -23,6 +23,12 @@ type Tool struct {
 	Parameters json.RawMessage
 	// ScopeID hides the tool from every turn whose Turn.ToolScopes does not list it.
 	ScopeID string
+	// Approve decides where the server asks whether the model may call the tool,
+	// which it does in every mode but ModeUnrestricted; nil allows every call. A
+	// server waits for this decision as long as it takes, but only five minutes
+	// for Handler: what takes long is better done here. It is not asked about
+	// calls of turns that are not of this client.
+	Approve ApproveFunc
 	// Handler is called in a goroutine of its own. ctx ends when the turn is
 	// aborted or the connection closes; the call has then been answered already.
 	// An error is reported to the model as a failure of the tool's execution.

@@ -24,8 +24,8 @@ type Turn struct {
 	// Extra is merged into the payload of the input, for fields this type does not name.
 	Extra map[string]any
 
-	// Approve decides about tool calls that the server asks about. Calls of tools that this session serves are
-	// allowed without asking. RuntimeStart.Approve is used when nil, and when that is nil too, calls are denied.
+	// Approve decides about tool calls that the server asks about. Those of tools that this session serves are decided
+	// by Tool.Approve. RuntimeStart.Approve is used when nil, and when that is nil too, calls are denied.
 	Approve ApproveFunc
 	// OnAccepted is called once when the server acknowledged the input (0.30.3 and later), before any event after it.
 	OnAccepted func(Disposition)

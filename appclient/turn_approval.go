@@ -34,13 +34,15 @@ func (l *turnLoop) approval(request ApprovalRequest) {
 	l.aliveBy = time.Time{} // somebody may take long to decide
 	request.Runtime = l.session.Runtime()
 	approve := l.turn.Approve
-	switch {
-	case l.aborting.Load():
+	if tool, served := l.session.rt.serves(request.ToolName); served {
+		if approve = tool.Approve; approve == nil {
+			approve = func(context.Context, ApprovalRequest) (Decision, error) { return Allow(), nil }
+		}
+	}
+	if l.aborting.Load() {
 		approve = func(context.Context, ApprovalRequest) (Decision, error) {
 			return Deny("The turn has been aborted."), nil
 		}
-	case l.session.rt.serves(request.ToolName):
-		approve = func(context.Context, ApprovalRequest) (Decision, error) { return Allow(), nil }
 	}
 	l.deciding++
 	ctx := l.approvals
@@ -110,12 +112,12 @@ func (l *turnLoop) decided(d decided, now time.Time) {
 	}
 }
 
-// serves says whether this session serves a tool of that name.
-func (rt *runtimeState) serves(tool string) bool {
+// serves finds the tool of that name that this session serves.
+func (rt *runtimeState) serves(name string) (Tool, bool) {
 	rt.mu.Lock()
 	defer rt.mu.Unlock()
-	_, ok := rt.tools[tool]
-	return ok
+	tool, ok := rt.tools[name]
+	return tool, ok
 }
 
 // serving says whether tool handlers of this session are at work.

@@ -43,6 +43,9 @@ type Options struct {
 	Model string
 	// RolesDir holds roles that replace those of the library or are added to them; empty is none.
 	RolesDir string
+	// PricesFile says what models cost; default is prices.yaml in the data
+	// directory, and where that does not exist, only local models have a price: none.
+	PricesFile string
 	// MaxTurns is how many turns run at once; default 16.
 	MaxTurns int
 	// Version is told to the App Server.

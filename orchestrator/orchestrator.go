@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"sync"
 	"time"
 
 	"github.com/seed-e05a5b32/orchestrator/appclient"
+	"github.com/seed-e05a5b32/orchestrator/orchestrator/check"
 	"github.com/seed-e05a5b32/orchestrator/orchestrator/engine"
 	"github.com/seed-e05a5b32/orchestrator/orchestrator/runner"
 	"github.com/seed-e05a5b32/orchestrator/orchestrator/store"
@@ -34,7 +36,7 @@ type Orchestrator struct {
 
 // New opens the data directory, which nobody else may have open, and then the
 // App Server. Close must be called. Errors: those of store.Open and roles.Load,
-// ErrAppServer, ErrTokenFile, ErrNotInstalled, ErrNotStarted.
+// ErrPrices, ErrAppServer, ErrTokenFile, ErrNotInstalled, ErrNotStarted.
 func New(ctx context.Context, options Options) (_ *Orchestrator, err error) {
 	if options.DataDir == "" {
 		if options.DataDir, err = DefaultDataDir(); err != nil {
@@ -54,16 +56,21 @@ func New(ctx context.Context, options Options) (_ *Orchestrator, err error) {
 	if o.store, err = store.Open(ctx, store.Options{Dir: options.DataDir}); err != nil {
 		return nil, err
 	}
+	priceTable, err := openPrices(options.PricesFile, o.store.Dir())
+	if err != nil {
+		return nil, err
+	}
 	if o.server, err = openServer(ctx, options); err != nil {
 		return nil, err
 	}
+	outputs := filepath.Join(o.store.Dir(), "outputs")
 	o.runner = runner.New(runner.Options{
 		Server: o.server.Server, Token: o.server.token, Transport: options.Transport, Roles: library, Model: options.Model,
-		Local: o.server.local, Version: options.Version, Log: options.Log,
+		Local: o.server.local, OutputDir: outputs, Version: options.Version, Log: options.Log,
 	})
 	o.engine = engine.New(engine.Options{
-		Store: o.store, Runner: o.runner, Log: options.Log, MaxTurns: options.MaxTurns,
-		Workspace: workspaces(o.store.Dir()),
+		Store: o.store, Runner: o.runner, Checks: check.New(check.Options{}), Prices: priceTable, Log: options.Log, MaxTurns: options.MaxTurns,
+		Workspace: workspaces(o.store.Dir()), OutputDir: outputs,
 	})
 	return o, nil
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"testing"
 
@@ -46,11 +47,46 @@ func TestATaskWithoutWorkspaceGetsItsOwn(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	dir, err := workspaces(data)(t.Context(), "T1", team, nil)
+	place, err := workspaces(data)(t.Context(), "T1", team, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if entries, err := os.ReadDir(dir); err != nil || len(entries) != 0 || filepath.Base(dir) != "T1" {
-		t.Errorf("%s: %v, %v", dir, entries, err)
+	if entries, err := os.ReadDir(place.Directory); err != nil || len(entries) != 0 || filepath.Base(place.Directory) != "T1" || place.GitBranch != "" {
+		t.Errorf("%+v: %v, %v", place, entries, err)
+	}
+}
+
+func TestATaskGetsAWorktree(t *testing.T) {
+	repo, err := filepath.EvalSymlinks(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range [][]string{{"init", "-q"}, {"commit", "-q", "--allow-empty", "-m", "first"}} {
+		cmd := exec.Command("git", append([]string{"-C", repo, "-c", "user.name=P", "-c", "user.email=p@example.org"}, args...)...)
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("git %v: %v: %s", args, err, out)
+		}
+	}
+	source := "version: 1\nname: t\ninputs:\n  base: {}\nworkspace:\n  worktree: {repo: ., base: \"{{ .input.base }}\"}\nagents:\n  a: {prompt: P.}\n" +
+		"start: a\nhandoffs:\n  - {from: a, on: end_turn, to: succeeded}\n  - {from: \"*\", on: \"*\", to: failed}\n"
+	team, err := workflow.Parse("t.yaml", []byte(source), workflow.ParseOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Chdir(repo)
+	workspace, data := workspaces(filepath.Join(t.TempDir(), "data")), map[string]any{"base": ""}
+	first, err := workspace(t.Context(), "T1", team, data)
+	if err != nil || first.GitBranch != "team/T1" || filepath.Base(first.Directory) != "T1" {
+		t.Fatalf("got %+v, %v", first, err)
+	}
+	if _, err := os.Stat(filepath.Join(first.Directory, ".git")); err != nil {
+		t.Error(err)
+	}
+	if again, err := workspace(t.Context(), "T1", team, data); err != nil || again != first {
+		t.Errorf("again: got %+v, %v", again, err)
+	}
+	_, err = workspace(t.Context(), "T2", team, map[string]any{"base": "trunk"})
+	if told, ok := errors.AsType[*WorktreeError](err); !ok || told.Fix == "" {
+		t.Errorf("an unknown base: got %v", err)
 	}
 }

@@ -46,6 +46,11 @@ type Options struct {
 	Transport Transport
 	// Script says what agents answer; nil leaves all of them to directives.
 	Script *Script
+	// Answer, when set, is asked before Script what an agent answers in a turn;
+	// with ok false the turn is left to Script. Strings of the steps are
+	// templates as in a script, and nothing of a turn is checked beforehand. It is
+	// called from the goroutines of the turns.
+	Answer func(turn AskedTurn) (answer Turn, ok bool)
 	// Token, when set, is demanded as bearer token.
 	Token string
 	// Exec lets Bash, Write, Edit and Read really run, in the working directory of the conversation. Without

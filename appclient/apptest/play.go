@@ -77,14 +77,21 @@ func (t *turn) plan(text string) ([]request, string, error) {
 	if t.input.notice != nil {
 		key += "\x00notice" // a turn of the server's own does not use up the script
 	}
+	asked := AskedTurn{
+		Agent: t.agent.Name, AgentID: t.agent.ID, ConversationID: rt.id.ConversationID, ClientMessageIDs: t.input.ids,
+		Text: text, Mode: mode, WorkingDirectory: cwd, At: s.opts.Now(),
+	}
 	s.update(func() {
 		s.played[key]++
 		t.visit = s.played[key]
-		s.asked = append(s.asked, AskedTurn{
-			Agent: t.agent.Name, AgentID: t.agent.ID, ConversationID: rt.id.ConversationID, ClientMessageIDs: t.input.ids,
-			Text: text, Mode: mode, WorkingDirectory: cwd, At: s.opts.Now(),
-		})
+		s.asked = append(s.asked, asked)
 	})
+	if s.opts.Answer != nil && t.input.notice == nil {
+		if steps, ok := s.opts.Answer(asked); ok {
+			where := fmt.Sprintf("agent %q, turn %d", t.agent.Name, t.visit)
+			return planScript(steps, where), where, nil
+		}
+	}
 	switch {
 	case t.input.notice != nil:
 		say := t.input.notice.Say

@@ -17,6 +17,7 @@ func externalScenarios() []scenario {
 		{"external tool fails", nil, externalFails},
 		{"two external calls in one step", nil, externalTwo},
 		{"external tool in a mode that asks", nil, externalStandard},
+		{"external tool whose permission is decided", nil, externalDecided},
 		{"external tool without a required argument", nil, externalMissing},
 		{"external tools are replaced", nil, externalReplaced},
 		{"scoped external tool", nil, externalScoped},
@@ -85,6 +86,46 @@ func externalStandard(e *env) {
 	s := e.start(e.dial(), appclient.RuntimeStart{Mode: appclient.ModeStandard, Tools: []appclient.Tool{tool("handoff", nil)}})
 	r := e.say(s, `x [[tool:handoff:{"to":"bob"}]] [[say:ok]]`)
 	e.equal("status", e.use(r, 0).Status, "success")
+}
+
+// A tool that decides itself whether it may be called is asked with the id that
+// its call then has, and only in modes that ask.
+func externalDecided(e *env) {
+	var mu sync.Mutex
+	var asked, called []string
+	gate := tool("handoff", func(_ context.Context, c appclient.ToolCall) (appclient.ToolResult, error) {
+		mu.Lock()
+		defer mu.Unlock()
+		called = append(called, c.ToolCallID)
+		return appclient.TextResult("handed over"), nil
+	})
+	gate.Approve = func(_ context.Context, r appclient.ApprovalRequest) (appclient.Decision, error) {
+		mu.Lock()
+		defer mu.Unlock()
+		asked = append(asked, r.ToolCallID)
+		if len(asked) == 1 {
+			return appclient.Deny("not to " + string(r.Input)), nil
+		}
+		return appclient.Allow(), nil
+	}
+	s := e.start(e.dial(), appclient.RuntimeStart{Mode: appclient.ModeStandard, Tools: []appclient.Tool{gate}})
+	r := e.say(s, `x [[tool:handoff:{"to":"bob"}]] [[tool:handoff:{"to":"eve"}]] [[say:ok]]`)
+	e.equal("status of the denied call", e.use(r, 0).Status, "error")
+	e.contains("output of the denied call", e.use(r, 0).Output, `not to {"to":"bob"}`)
+	e.equal("status of the allowed call", e.use(r, 1).Status, "success")
+	mu.Lock()
+	defer mu.Unlock()
+	e.equal("asked", len(asked), 2)
+	e.equal("called with", fmt.Sprint(called), fmt.Sprint(asked[1:]))
+	asked = nil
+	start := again(s)
+	start.Mode, start.Tools = appclient.ModeUnrestricted, []appclient.Tool{gate}
+	unasked := e.start(s.Client(), start)
+	mu.Unlock()
+	e.say(unasked, `x [[tool:handoff:{"to":"bob"}]] [[say:ok]]`)
+	mu.Lock()
+	e.equal("asked in the mode unrestricted", len(asked), 0)
+	e.equal("calls", len(called), 2)
 }
 
 func externalMissing(e *env) {

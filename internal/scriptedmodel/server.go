@@ -85,8 +85,10 @@ func toolResults(messages []Message) []string {
 
 // Reply is what the model answers to one request.
 type Reply struct {
-	// Status other than 0 or 200 is an HTTP error with Text as its message.
+	// Status other than 0 or 200 is an HTTP error with Text as its message, or
+	// with Body as the whole JSON body.
 	Status    int
+	Body      string
 	Reasoning string
 	Text      string
 	ToolCalls []ToolCall

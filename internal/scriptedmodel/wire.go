@@ -74,7 +74,11 @@ func (s stream) send(reply Reply) error {
 	case reply.Drop:
 		return errCut
 	case reply.Status != 0 && reply.Status != http.StatusOK:
-		writeJSON(s.w, reply.Status, errorBody(reply.Text))
+		if reply.Body != "" {
+			writeJSON(s.w, reply.Status, json.RawMessage(reply.Body))
+		} else {
+			writeJSON(s.w, reply.Status, errorBody(reply.Text))
+		}
 		return nil
 	}
 	s.w.Header().Set("Content-Type", "text/event-stream")

@@ -23,6 +23,11 @@ type entry struct {
 	mu     sync.Mutex
 	loaded bool // guarded by mu, as is state
 	state  workflow.State
+
+	// reporting is held while the parent is told of this task, so that what it is
+	// told is never older than what it knows. It is taken before the mu of the
+	// parent, and never together with mu.
+	reporting sync.Mutex
 }
 
 func (e *Engine) acquire(task string) *entry {
@@ -57,6 +62,11 @@ func (e *Engine) releaseLocked(ent *entry) {
 // decision and starts what follows from it. Errors: those of workflow.Decide
 // and of the store.
 func (e *Engine) apply(ctx context.Context, task string, body workflow.EventBody) (workflow.State, error) {
+	return e.applyThen(ctx, task, body, func(workflow.State) {})
+}
+
+// applyThen is apply, and calls then with the new state before another decision on the task can be made.
+func (e *Engine) applyThen(ctx context.Context, task string, body workflow.EventBody, then func(workflow.State)) (workflow.State, error) {
 	ent := e.acquire(task)
 	defer e.release(ent)
 	ent.mu.Lock()
@@ -65,6 +75,9 @@ func (e *Engine) apply(ctx context.Context, task string, body workflow.EventBody
 	for range maxConflicts {
 		var next workflow.State
 		if next, err = e.decide(ctx, ent, body); !errors.Is(err, store.ErrConflict) {
+			if err == nil {
+				then(next)
+			}
 			return next, err
 		}
 		ent.loaded = false
@@ -122,6 +135,9 @@ func (e *Engine) load(ctx context.Context, ent *entry) (workflow.State, *workflo
 		if err != nil {
 			return workflow.State{}, nil, err
 		}
+		if state.Task != ent.task { // the store takes an abbreviation, which must not change another task
+			return workflow.State{}, nil, fmt.Errorf("task %q: %w", ent.task, store.ErrNotFound)
+		}
 		ent.state, ent.loaded = state, true
 	}
 	team, err := e.teams.get(ctx, e.o.Store, ent.state.Revision)
@@ -154,7 +170,7 @@ func (c *teamCache) get(ctx context.Context, s Store, hash string) (*workflow.Te
 	if err != nil {
 		return nil, err
 	}
-	team, err := workflow.Parse(revision.File, revision.Source, workflow.ParseOptions{})
+	team, err := workflow.Parse(revision.File, revision.Source, workflow.ParseOptions{Load: workflow.LoadSources(revision.File, revision.Sources)})
 	if err != nil {
 		return nil, fmt.Errorf("team %s, revision %s, is no longer valid: %w", revision.Name, hash, err)
 	}
@@ -181,4 +197,11 @@ func (c *teamCache) putLocked(team *workflow.Team) {
 		c.byHash = map[string]*workflow.Team{}
 	}
 	c.byHash[team.Revision] = team
+}
+
+// loaded returns a team that is in memory; nil when it is not.
+func (c *teamCache) loaded(hash string) *workflow.Team {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.byHash[hash]
 }

@@ -35,6 +35,8 @@ type Store interface {
 	NextWake(ctx context.Context, now time.Time, only []string) (time.Time, error)
 	SaveRuntime(ctx context.Context, rt store.Runtime, at time.Time) error
 	Runtimes(ctx context.Context, f store.RuntimeFilter) ([]store.Runtime, error)
+	SharedConversation(ctx context.Context, team, agent string) (workflow.Runtime, error)
+	Children(ctx context.Context, task string) ([]workflow.State, error)
 }
 
 // Options are the parts and limits of an Engine. Store and Runner are required.
@@ -42,7 +44,17 @@ type Options struct {
 	Store  Store
 	Runner TurnRunner
 	Log    zerolog.Logger
-	// Now is the clock; default time.Now.
+	// Checks runs the commands of checks; without it they fail.
+	Checks CheckRunner
+	// Teams takes the place of the tasks of sub-teams; nil runs them.
+	Teams TeamRunner
+	// Prices says what turns cost; nil knows no price.
+	Prices Prices
+	// OutputDir keeps long outputs, in a directory for each task; without it they are cut.
+	OutputDir string
+	// Clock replaces the clock of the machine.
+	Clock Clock
+	// Now replaces the time alone; it is not used beside Clock.
 	Now func() time.Time
 	// MaxTurns is how many turns run at once; default 16.
 	MaxTurns int
@@ -50,9 +62,9 @@ type Options struct {
 	StopTimeout time.Duration
 	// IDs makes the ID of a new task; default a ULID.
 	IDs func() string
-	// Workspace makes the directory for a task whose Submission names none and
-	// returns its absolute path; nil leaves the workspace empty.
-	Workspace func(ctx context.Context, task string, team *workflow.Team, input map[string]any) (string, error)
+	// Workspace makes the directory for a task whose Submission names none; nil
+	// leaves the workspace empty. It may be called again for a task that was not stored.
+	Workspace func(ctx context.Context, task string, team *workflow.Team, input map[string]any) (Place, error)
 }
 
 // Engine drives the tasks of one store. Its methods may be called concurrently.
@@ -75,7 +87,10 @@ type Engine struct {
 	broken    map[string]error
 
 	entries map[string]*entry
+	// questions are asked by turns that run here.
+	questions map[questionKey]chan Answer
 	queue
+	meter
 	running sync.WaitGroup
 }
 
@@ -96,8 +111,8 @@ func New(o Options) *Engine {
 	}
 	o.MaxTurns = cmp.Or(max(o.MaxTurns, 0), defaultMaxTurns)
 	o.StopTimeout = cmp.Or(o.StopTimeout, defaultStopTimeout)
-	if o.Now == nil {
-		o.Now = time.Now
+	if o.Clock == nil {
+		o.Clock = systemClock{now: o.Now}
 	}
 	if o.IDs == nil {
 		o.IDs = func() string { return ulid.Make().String() }
@@ -108,7 +123,8 @@ func New(o Options) *Engine {
 		done:    make(chan struct{}),
 		broken:  map[string]error{},
 		entries: map[string]*entry{},
-		queue:   newQueue(),
+		queue:   newQueue(), meter: newMeter(),
+		questions: map[questionKey]chan Answer{},
 	}
 }
 
@@ -212,13 +228,17 @@ func (e *Engine) fail(err error) {
 	}
 }
 
-// giveUp leaves one task alone that cannot be driven; others go on.
+// giveUp leaves one task alone that cannot be driven, with those that wait for
+// it as their sub-team; others go on.
 func (e *Engine) giveUp(task string, err error) {
 	e.o.Log.Error().Err(err).Str("task", task).Msg("the task cannot be driven and is left as it is")
 	e.mu.Lock()
 	e.broken[task] = err
 	e.mu.Unlock()
 	e.hub.ended(task)
+	if parent, ok := waitingParent(task); ok {
+		e.giveUp(parent, fmt.Errorf("its sub-team's task %s cannot be driven: %w", task, err))
+	}
 }
 
 // drives reports whether the engine starts work for a task now. e.mu is held.
@@ -226,8 +246,8 @@ func (e *Engine) drives(task string) bool {
 	if e.phase != phaseRunning || e.fatal != nil || e.broken[task] != nil {
 		return false
 	}
-	return e.only == nil || slices.Contains(e.only, task)
+	return e.only == nil || descends(task, e.only)
 }
 
 // now is the time of an event: in UTC, in the precision that the store keeps.
-func (e *Engine) now() time.Time { return e.o.Now().UTC().Truncate(time.Microsecond) }
+func (e *Engine) now() time.Time { return e.o.Clock.Now().UTC().Truncate(time.Microsecond) }

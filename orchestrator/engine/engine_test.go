@@ -196,8 +196,8 @@ func TestSubmissionWorkspace(t *testing.T) {
 	var resultErr error
 	e := newEngine(openStore(t, t.TempDir()), &fake{server: newServer()}, func(o *Options) {
 		o.IDs = func() string { return "ID" }
-		o.Workspace = func(_ context.Context, task string, team *workflow.Team, _ map[string]any) (string, error) {
-			return result + task + team.Name, resultErr
+		o.Workspace = func(_ context.Context, task string, team *workflow.Team, _ map[string]any) (Place, error) {
+			return Place{Directory: result + task + team.Name, GitBranch: "team/" + task}, resultErr
 		}
 	})
 	team := parse(t, single)
@@ -209,8 +209,8 @@ func TestSubmissionWorkspace(t *testing.T) {
 		t.Errorf("failing workspace: %v", err)
 	}
 	result, resultErr = "/data/", nil
-	if state, _, err := e.Submit(t.Context(), Submission{Team: team}); err != nil || state.Workspace != "/data/IDsingle" {
-		t.Errorf("made workspace: %q, %v", state.Workspace, err)
+	if state, _, err := e.Submit(t.Context(), Submission{Team: team}); err != nil || state.Workspace != "/data/IDsingle" || state.GitBranch != "team/ID" {
+		t.Errorf("made workspace: %q on %q, %v", state.Workspace, state.GitBranch, err)
 	}
 }
 

@@ -52,3 +52,33 @@ func (e *UnknownOutcomeError) Error() string {
 
 // Unwrap returns the cause.
 func (e *UnknownOutcomeError) Unwrap() error { return e.Err }
+
+// BudgetError is the cause of the end of a turn's ctx when a limit was reached.
+type BudgetError struct {
+	// Note says which limit, in a sentence for people.
+	Note string
+}
+
+// Error implements error.
+func (e *BudgetError) Error() string { return e.Note }
+
+// PriceError says that a limit of money is set and a model has no known price,
+// so that its turn must not be sent.
+type PriceError struct {
+	// Model is empty when it is not known which model the turn would run on.
+	Model string
+}
+
+// Error implements error.
+func (e *PriceError) Error() string {
+	if e.Model == "" {
+		return "the task has a limit of money and it is not known which model the turn would run on: name the model of the agent"
+	}
+	return "the task has a limit of money and the price of " + e.Model + " is not known: add it to the price file"
+}
+
+// SpawnError says why a task was not spawned, for the agent to read.
+type SpawnError struct{ Detail string }
+
+// Error implements error.
+func (e *SpawnError) Error() string { return e.Detail }

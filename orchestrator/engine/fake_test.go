@@ -45,6 +45,13 @@ func (s *server) end(id string, finished workflow.TurnFinished) {
 	s.finish[id] = finished
 }
 
+// inputs counts the inputs that have arrived.
+func (s *server) inputs() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.sent)
+}
+
 // fake is a TurnRunner on a server. Its functions may be replaced before the engine runs.
 type fake struct {
 	server *server
@@ -55,6 +62,8 @@ type fake struct {
 	reconcile func(ctx context.Context, req TurnRequest) (workflow.TurnReconciled, error)
 	// runtime is the conversation of a turn; nil gives each agent of a task its own.
 	runtime func(req TurnRequest) workflow.Runtime
+	// model is what the turns run on.
+	model string
 }
 
 func (f *fake) Run(ctx context.Context, req TurnRequest, rec Recorder) (workflow.TurnFinished, error) {
@@ -65,7 +74,7 @@ func (f *fake) Run(ctx context.Context, req TurnRequest, rec Recorder) (workflow
 	case rt == workflow.Runtime{}:
 		rt = workflow.Runtime{Server: "s", AgentID: "agent-" + req.Agent.Name, ConversationID: "conv-" + req.Task}
 	}
-	if err := rec.RuntimeStarted(ctx, RuntimeRecord{Runtime: rt, CWD: req.Workspace, Agent: req.Agent.Name, Task: req.Task, Raw: []byte(`{}`)}); err != nil {
+	if err := rec.RuntimeStarted(ctx, RuntimeRecord{Runtime: rt, CWD: req.Workspace, Agent: req.Agent.Name, Task: req.Task, Model: f.model, Raw: []byte(`{}`)}); err != nil {
 		return workflow.TurnFinished{}, err
 	}
 	id := fmt.Sprintf("%s.%d.%d", req.Task, req.Turn.ID, req.Turn.Attempt)
@@ -278,4 +287,90 @@ func (c *crashStore) Commit(ctx context.Context, prev int64, state workflow.Stat
 
 func (c *crashStore) SaveRuntime(ctx context.Context, rt store.Runtime, at time.Time) error {
 	return c.write(func() error { return c.Store.SaveRuntime(ctx, rt, at) })
+}
+
+func (c *crashStore) Create(ctx context.Context, state workflow.State, event workflow.Event, effects []workflow.Effect, key string) (id string, created bool, err error) {
+	err = c.write(func() (err error) {
+		id, created, err = c.Store.Create(ctx, state, event, effects, key)
+		return err
+	})
+	return id, created, err
+}
+
+func (c *crashStore) SaveRevision(ctx context.Context, team *workflow.Team, at time.Time) error {
+	return c.write(func() error { return c.Store.SaveRevision(ctx, team, at) })
+}
+
+// commands is a CheckRunner.
+type commands struct {
+	mu   sync.Mutex
+	ran  []CheckRequest
+	end  func(ctx context.Context, req CheckRequest) (workflow.TurnFinished, error)
+	runs map[string]int // by check
+}
+
+func (c *commands) RunCheck(ctx context.Context, req CheckRequest) (workflow.TurnFinished, error) {
+	c.mu.Lock()
+	c.ran = append(c.ran, req)
+	if c.runs == nil {
+		c.runs = map[string]int{}
+	}
+	c.runs[req.Check.Name]++
+	c.mu.Unlock()
+	if c.end != nil {
+		return c.end(ctx, req)
+	}
+	return workflow.TurnFinished{Reason: workflow.ReasonPassed, Output: "ok"}, nil
+}
+
+func withChecks(c CheckRunner) func(*Options) { return func(o *Options) { o.Checks = c } }
+
+// parseFiles parses team.yaml among files.
+func parseFiles(t testing.TB, files map[string]string) *workflow.Team {
+	t.Helper()
+	sources := map[string][]byte{}
+	for name, text := range files {
+		sources[name] = []byte(text)
+	}
+	team, err := workflow.Parse("team.yaml", sources["team.yaml"], workflow.ParseOptions{Load: workflow.LoadSources("team.yaml", sources)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return team
+}
+
+// tree returns the states of a task and of all that it started.
+func tree(t testing.TB, s *store.Store, task string) []workflow.State {
+	t.Helper()
+	state, err := s.Task(t.Context(), task)
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := []workflow.State{state}
+	children, err := s.Children(t.Context(), task)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, child := range children {
+		out = append(out, tree(t, s, child.Task)...)
+	}
+	return out
+}
+
+// record returns the first record of a task that fits, be it stored or to come.
+func record(t testing.TB, s *store.Store, sub *Subscription, task string, fits func(workflow.State) bool) workflow.State {
+	t.Helper()
+	if state, err := s.Task(t.Context(), task); err == nil && fits(state) {
+		return state
+	}
+	return await(t, sub, func(u Update) bool { return u.Task == task && u.Record != nil && fits(u.Record.State) }).Record.State
+}
+
+func openGate(state workflow.State) int {
+	for _, turn := range state.Turns {
+		if turn.Kind == workflow.KindGate && turn.State == workflow.TurnPending {
+			return turn.ID
+		}
+	}
+	return 0
 }

@@ -18,10 +18,18 @@ func (e *Engine) follow(ent *entry, prev, next workflow.State, event workflow.Ev
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for _, effect := range effects {
-		if abort, ok := effect.(workflow.AbortTurn); ok {
-			e.abort(turnKey{ent.task, abort.Turn, abort.Attempt})
+		switch effect := effect.(type) {
+		case workflow.AbortTurn:
+			e.abort(turnKey{ent.task, effect.Turn, effect.Attempt})
+			e.cancelChild(prev, effect.Turn)
+		case workflow.StopTurn:
+			e.stopTurn(turnKey{ent.task, effect.Turn, effect.Attempt}, effect.Note)
+			e.cancelChild(next, effect.Turn)
+		case workflow.AnswerQuestion:
+			e.deliver(ent.task, effect)
 		}
 	}
+	e.followChild(prev, next)
 	for _, rt := range givenBack(prev, next) {
 		e.unblock(rt)
 	}
@@ -49,7 +57,7 @@ func (e *Engine) enqueuePending(state workflow.State) {
 // released by a TimerFired, which is an event, so that the answer depends on
 // the state alone.
 func startable(state workflow.State, turn workflow.Turn) bool {
-	return turn.State == workflow.TurnPending && !turn.NotBefore.After(state.Updated)
+	return turn.Kind != workflow.KindGate && turn.State == workflow.TurnPending && !turn.NotBefore.After(state.Updated)
 }
 
 // sent reports whether a turn may have reached the App Server and has not ended.

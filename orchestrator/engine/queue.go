@@ -36,9 +36,10 @@ type work struct {
 // queue holds what is to be done and does not wait for a time. It is guarded
 // by Engine.mu.
 type queue struct {
-	ready fifo[*work]
-	// queued are tasks to claim. They are claimed when a slot is free, after
-	// the turns that are ready, so that what has begun is finished first.
+	ready turns
+	// queued are tasks to claim. What has begun is finished first: they are
+	// claimed when a slot is free, and not while as many tasks as there are slots
+	// have something to do.
 	queued fifo[string]
 	// unclaimed are the tasks in queued and those being claimed, so that a task
 	// which is submitted while the unfinished ones are read is claimed once.
@@ -52,31 +53,11 @@ type queue struct {
 
 func newQueue() queue {
 	return queue{
+		ready:     newTurns(),
 		unclaimed: map[string]bool{},
 		known:     map[turnKey]*work{},
 		blocked:   map[workflow.Runtime][]*work{},
 	}
-}
-
-// fifo is a queue whose memory is given back as it empties.
-type fifo[T any] struct {
-	items []T
-	head  int
-}
-
-func (f *fifo[T]) push(item T) { f.items = append(f.items, item) }
-
-func (f *fifo[T]) pop() (item T, ok bool) {
-	if f.head == len(f.items) {
-		return item, false
-	}
-	var zero T
-	item, f.items[f.head] = f.items[f.head], zero
-	f.head++
-	if f.head > len(f.items)/2 {
-		f.items, f.head = append([]T(nil), f.items[f.head:]...), 0
-	}
-	return item, true
 }
 
 // enqueueTask queues a task to be claimed. e.mu is held.
@@ -101,17 +82,20 @@ func (e *Engine) enqueueTurn(task string, turn workflow.Turn, reconcile bool) {
 // pump starts work while there is any and a slot is free. e.mu is held.
 func (e *Engine) pump() {
 	for e.phase == phaseRunning && e.fatal == nil && e.slots < e.o.MaxTurns {
-		if w, ok := e.ready.pop(); ok {
-			e.slots++
-			e.spawn(func(ctx context.Context) { e.doWork(ctx, w) })
-			continue
+		if e.ready.tasks() < e.o.MaxTurns {
+			if task, ok := e.queued.pop(); ok {
+				e.slots++
+				e.ready.begin(task)
+				e.spawn(func(ctx context.Context) { e.doClaim(ctx, task) })
+				continue
+			}
 		}
-		task, ok := e.queued.pop()
+		w, ok := e.ready.pop()
 		if !ok {
 			return
 		}
 		e.slots++
-		e.spawn(func(ctx context.Context) { e.doClaim(ctx, task) })
+		e.spawn(func(ctx context.Context) { e.doWork(ctx, w) })
 	}
 }
 
@@ -120,12 +104,13 @@ func (e *Engine) doClaim(ctx context.Context, task string) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	delete(e.unclaimed, task)
-	e.freeSlot()
+	e.freeSlot(task)
 }
 
-// freeSlot gives a slot back. e.mu is held.
-func (e *Engine) freeSlot() {
+// freeSlot gives back the slot in which something was done for a task. e.mu is held.
+func (e *Engine) freeSlot(task string) {
 	e.slots--
+	e.ready.end(task)
 	e.pump()
 }
 
@@ -145,7 +130,7 @@ func (e *Engine) doWork(ctx context.Context, w *work) {
 	if next.lost != nil {
 		w.reconcile, w.consumed = true, next.lost.Consumed
 	}
-	e.freeSlot()
+	e.freeSlot(w.key.task)
 	if next.again {
 		e.mu.Unlock()
 		next.again = e.backOff(ctx, w)

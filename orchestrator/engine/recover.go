@@ -18,8 +18,9 @@ const (
 )
 
 // recoverTasks takes up whatever the store says is unfinished. Tasks that wait
-// for a time are left to the timers. An error belongs to the store as a whole;
-// one that concerns a single task is kept for that task.
+// are left to the timers, but for those that another one waits for. An error
+// belongs to the store as a whole; one that concerns a single task is kept for
+// that task.
 func (e *Engine) recoverTasks(ctx context.Context) error {
 	refs, err := e.o.Store.Unfinished(ctx)
 	if err != nil && ctx.Err() == nil {
@@ -33,15 +34,15 @@ func (e *Engine) recoverTasks(ctx context.Context) error {
 			e.pump()
 		}
 		e.mu.Unlock()
-		if drives && ref.Status == workflow.TaskRunning {
+		if _, child := waitingParent(ref.ID); drives && (child && ref.Status == workflow.TaskWaiting || ref.Status == workflow.TaskRunning || ref.Status == workflow.TaskPaused) {
 			e.recoverTask(ctx, ref.ID)
 		}
 	}
 	return nil
 }
 
-// recoverTask goes on with a task that was running: what was certainly not
-// sent is sent, and what may have been sent is reconciled.
+// recoverTask goes on with a task: what was certainly not sent is sent, and what
+// may have been sent is reconciled.
 func (e *Engine) recoverTask(ctx context.Context, task string) {
 	ent := e.acquire(task)
 	defer e.release(ent)
@@ -59,11 +60,28 @@ func (e *Engine) recoverTask(ctx context.Context, task string) {
 	}
 	e.enqueuePending(state)
 	e.pump()
+	if state.Parent != nil && !state.Parent.Spawned {
+		// What it has used may not have been reported, and its parent may be over.
+		e.spawn(func(ctx context.Context) { e.reportChild(ctx, task) })
+	}
 }
 
 // reconcileTurn finds out what became of an attempt that was sent.
 func (e *Engine) reconcileTurn(ctx context.Context, w *work) next {
-	req, ok := e.request(ctx, w, sent)
+	state, team, turn, ok := e.wanted(ctx, w, sent)
+	if !ok {
+		return next{}
+	}
+	switch turn.Kind {
+	case workflow.KindCheck:
+		e.reconcileCheck(ctx, w, team.Checks[turn.Node])
+		return next{}
+	case workflow.KindTeam:
+		e.runTeam(ctx, w, state, team, turn)
+		return next{}
+	case workflow.KindAgent, workflow.KindGate:
+	}
+	req, ok := e.request(ctx, w, state, team, turn)
 	if !ok {
 		return next{}
 	}
@@ -77,6 +95,10 @@ func (e *Engine) reconcileTurn(ctx context.Context, w *work) next {
 		return next{again: true}
 	}
 	found.Turn, found.Attempt = w.key.turn, w.key.attempt
+	if found.Output, found.OutputFile, err = e.shorten(w.key, team, found.Output); err != nil {
+		e.o.Log.Warn().Err(err).Str("task", w.key.task).Msg("trying again")
+		return next{again: true}
+	}
 	_, err = e.apply(context.WithoutCancel(ctx), w.key.task, found)
 	e.handle(ctx, w.key.task, "record what became of the turn", err)
 	return next{}
@@ -100,12 +122,26 @@ func (e *Engine) backOff(ctx context.Context, w *work) bool {
 		w.retries.InitialInterval, w.retries.MaxInterval = reconcileFirstWait, reconcileLastWait
 		w.retries.Reset()
 	}
-	wait := time.NewTimer(w.retries.NextBackOff())
+	wait := e.o.Clock.NewTimer(w.retries.NextBackOff())
 	defer wait.Stop()
 	select {
-	case <-wait.C:
+	case <-wait.C():
 		return true
 	case <-ctx.Done():
 		return false
 	}
+}
+
+// reconcileCheck goes on with a command that may have run when the orchestrator
+// ended: it is run again where the team allows that.
+func (e *Engine) reconcileCheck(ctx context.Context, w *work, check *workflow.Check) {
+	found := workflow.TurnReconciled{
+		Turn: w.key.turn, Attempt: w.key.attempt, Finding: workflow.FindingNotConsumed, Detail: "the orchestrator ended while the command ran",
+	}
+	if !check.Rerun {
+		found.Finding = workflow.FindingUnknown
+		found.Detail += ", and it must not be run again (rerun: false)"
+	}
+	_, err := e.apply(context.WithoutCancel(ctx), w.key.task, found)
+	e.handle(ctx, w.key.task, "record what became of the check", err)
 }

@@ -20,6 +20,9 @@ type TurnRunner interface {
 	// *NotConsumedError. Any other error means that nothing may be recorded:
 	// ctx ended, or the recorder failed. context.Cause(ctx) is ErrStopping or
 	// ErrTurnAborted then; on the latter the App Server should be told to abort.
+	// Where the cause is a *BudgetError the App Server is told to abort too, but
+	// the turn ends as a TurnFinished: with ReasonBudgetExceeded, the text and
+	// the usage so far, and the cause's text as its error.
 	Run(ctx context.Context, req TurnRequest, rec Recorder) (workflow.TurnFinished, error)
 	// Reconcile finds out what became of an attempt that was sent and with which
 	// contact was lost, be it by the orchestrator's own end. It must be sure that
@@ -39,6 +42,12 @@ type TurnRequest struct {
 	Workspace string
 	// Conversation is the runtime this agent already has in this task; zero for its first turn.
 	Conversation workflow.Runtime
+	// NeedPrice says that a limit of money is set: see RuntimeRecord.Model.
+	NeedPrice bool
+	// HandoffTargets are what the tool handoff may name; empty when the agent may not use it.
+	HandoffTargets []string
+	// SpawnTeams are the sub-teams that the tool spawn_task may name.
+	SpawnTeams []string
 	// Consumed, for Reconcile, is what UnknownOutcomeError.Consumed said of the attempt.
 	Consumed bool
 }
@@ -53,7 +62,36 @@ type Recorder interface {
 	// Accepted commits that the App Server acknowledged the input.
 	Accepted(ctx context.Context, disposition string) error
 	// Progress shows what the turn does now. It never blocks and is not stored.
+	// The engine enforces limits by what ProgressUsage says, so that it is to be
+	// sent after every usage_statistics.
 	Progress(p Progress)
+	// Ask commits a question to a person, and returns their answer when it is
+	// committed. When nobody answers in time it returns an Answer with Expired
+	// (AnswerDeny for an approval). Errors: the end of ctx, and those of the store.
+	Ask(ctx context.Context, q Question) (Answer, error)
+	// Report commits what the agent said of its progress. percent is nil or 0 to 100.
+	Report(ctx context.Context, text string, percent *int) error
+	// Spawn makes a task of the sub-team with this name and returns its ID. The
+	// same call is identified by id, the tool call's, so that it makes one task.
+	// Errors for the agent to read are *SpawnError.
+	Spawn(ctx context.Context, id, team string, input map[string]any) (task string, err error)
+}
+
+// Question is what an agent asks a person.
+type Question struct {
+	Kind workflow.QuestionKind
+	Text string
+	// Tool and Argument are what an approval is asked for.
+	Tool, Argument string
+	Choices        []string
+}
+
+// Answer is what a person answered.
+type Answer struct {
+	Text string
+	By   string
+	// Expired says that nobody answered in time.
+	Expired bool
 }
 
 // RuntimeRecord is one row of the runtime registry.
@@ -64,6 +102,10 @@ type RuntimeRecord struct {
 	Role    string
 	Agent   string // name of the team's agent
 	Task    string
+	// Model is the handle of the model; empty when it is not known. Where
+	// TurnRequest.NeedPrice is set and the model has no known price,
+	// RuntimeStarted fails with a *PriceError, and the turn is not sent.
+	Model string
 	// Raw is the "runtime" object of runtime_start_response, byte for byte.
 	Raw []byte
 }
@@ -84,6 +126,8 @@ const (
 	ProgressBlocked ProgressKind = "blocked"
 	// ProgressReconcile: what became of a turn cannot be found out yet; Text says why.
 	ProgressReconcile ProgressKind = "reconcile"
+	// ProgressOutput: a piece of the output of a check.
+	ProgressOutput ProgressKind = "output"
 )
 
 // Progress is one live observation of a running turn.
@@ -95,4 +139,39 @@ type Progress struct {
 	Tool     string
 	Argument string
 	Usage    workflow.Usage
+}
+
+// CheckRunner runs the commands of checks. orchestrator/check implements it.
+type CheckRunner interface {
+	// RunCheck runs the command to its end or its timeout, and then ends whatever
+	// the command left running. It reports everything that can go wrong with the command,
+	// also that it cannot be started, as a TurnFinished with ReasonFailed. An
+	// error means that nothing may be recorded: ctx ended. Where its cause is a
+	// *BudgetError, the check ends as a TurnFinished with ReasonBudgetExceeded.
+	RunCheck(ctx context.Context, req CheckRequest) (workflow.TurnFinished, error)
+}
+
+// CheckRequest is everything a CheckRunner needs to know.
+type CheckRequest struct {
+	Task  string
+	Check *workflow.Check
+	Turn  workflow.Turn
+	// Workspace is the absolute directory of the task.
+	Workspace string
+	// Environment is NAME=value of what the check is told of its task.
+	Environment []string
+	// OutputLimit is how long TurnFinished.Output may be, in bytes; of a longer
+	// output the beginning and the end are kept, and the whole goes to OutputFile.
+	OutputLimit int
+	// OutputFile is made when the output is longer than OutputLimit.
+	OutputFile string
+	// Progress shows the output as it comes. It never blocks.
+	Progress func(p Progress)
+}
+
+// Prices says what a turn costs.
+type Prices interface {
+	// Price returns millionths of a US dollar, rounded up; known is false when the
+	// model has no price, which is never the same as zero.
+	Price(model string, u workflow.Usage) (cost int64, known bool)
 }

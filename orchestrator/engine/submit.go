@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"path/filepath"
 
 	"github.com/seed-e05a5b32/orchestrator/orchestrator/store"
 	"github.com/seed-e05a5b32/orchestrator/workflow"
@@ -40,31 +39,28 @@ func (e *Engine) Submit(ctx context.Context, sub Submission) (state workflow.Sta
 		return workflow.State{}, false, err
 	}
 	id := e.o.IDs()
-	workspace := sub.Workspace
-	if workspace == "" && e.o.Workspace != nil {
-		if workspace, err = e.o.Workspace(ctx, id, sub.Team, sub.Input); err != nil {
-			return workflow.State{}, false, fmt.Errorf("make the workspace of the task: %w", err)
-		}
+	place, err := e.place(ctx, id, sub)
+	if err != nil {
+		return workflow.State{}, false, err
 	}
-	if workspace != "" && !filepath.IsAbs(workspace) {
-		return workflow.State{}, false, fmt.Errorf("submit: the workspace %q is not an absolute path", workspace)
-	}
-	return e.create(ctx, id, workspace, sub)
+	return e.create(ctx, sub.Team, workflow.TaskSubmitted{
+		Task: id, Team: sub.Team.Name, Revision: sub.Team.Revision, Input: sub.Input,
+		Workspace: place.Directory, GitBranch: place.GitBranch,
+	}, sub.Key)
 }
 
-func (e *Engine) create(ctx context.Context, id, workspace string, sub Submission) (workflow.State, bool, error) {
+func (e *Engine) create(ctx context.Context, team *workflow.Team, body workflow.TaskSubmitted, key string) (workflow.State, bool, error) {
+	id := body.Task
 	ent := e.acquire(id)
 	defer e.release(ent)
 	ent.mu.Lock()
 	defer ent.mu.Unlock()
-	event := workflow.Event{At: e.now(), Body: workflow.TaskSubmitted{
-		Task: id, Team: sub.Team.Name, Revision: sub.Team.Revision, Input: sub.Input, Workspace: workspace,
-	}}
-	state, effects, err := workflow.Decide(sub.Team, workflow.State{}, event) //nolint:contextcheck // it is pure and takes none
+	event := workflow.Event{At: e.now(), Body: body}
+	state, effects, err := workflow.Decide(team, workflow.State{}, event) //nolint:contextcheck // it is pure and takes none
 	if err != nil {
 		return workflow.State{}, false, fmt.Errorf("submit: %w", err)
 	}
-	got, created, err := e.o.Store.Create(context.WithoutCancel(ctx), state, event, effects, sub.Key)
+	got, created, err := e.o.Store.Create(context.WithoutCancel(ctx), state, event, effects, key)
 	if err != nil {
 		e.storeFailed(err)
 		return workflow.State{}, false, err

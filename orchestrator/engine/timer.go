@@ -56,17 +56,21 @@ func (e *Engine) fireTimers(ctx context.Context) (time.Time, error) {
 func (e *Engine) sleepUntil(ctx context.Context, next time.Time) {
 	for {
 		var expired <-chan time.Time
+		stop := func() bool { return true }
 		if !next.IsZero() {
-			left := next.Sub(e.o.Now())
+			left := next.Sub(e.o.Clock.Now())
 			if left <= 0 {
 				return
 			}
-			expired = time.After(min(left, longestSleep))
+			timer := e.o.Clock.NewTimer(min(left, longestSleep))
+			expired, stop = timer.C(), timer.Stop
 		}
 		select {
 		case <-ctx.Done():
+			stop()
 			return
 		case <-e.wake:
+			stop()
 			return
 		case <-expired:
 		}

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"runtime/debug"
+	"slices"
 	"sync"
 
 	"github.com/rs/zerolog"
@@ -22,6 +24,9 @@ func (e *Engine) claim(ctx context.Context, task string) {
 		return // cancelled, or claimed before
 	}
 	if err == nil {
+		if state.Parent != nil && !state.Parent.Spawned {
+			e.reportChild(ctx, task) // cancels it where nobody waits for it any more
+		}
 		_, err = e.apply(ctx, task, workflow.TaskClaimed{})
 	}
 	e.handle(ctx, task, "claim the task", err)
@@ -51,15 +56,33 @@ func (e *Engine) storeFailed(err error) {
 
 // runTurn carries out one attempt at a turn.
 func (e *Engine) runTurn(ctx context.Context, w *work) next {
-	req, ok := e.request(ctx, w, func(turn workflow.Turn) bool { return turn.State == workflow.TurnPending })
+	state, team, turn, ok := e.wanted(ctx, w, func(turn workflow.Turn) bool { return turn.State == workflow.TurnPending })
+	if !ok {
+		return next{}
+	}
+	switch turn.Kind {
+	case workflow.KindCheck:
+		e.runCheck(ctx, w, state, team, turn)
+		return next{}
+	case workflow.KindTeam:
+		e.runTeam(ctx, w, state, team, turn)
+		return next{}
+	case workflow.KindAgent, workflow.KindGate:
+	}
+	req, ok := e.request(ctx, w, state, team, turn)
 	if !ok {
 		return next{}
 	}
 	log := e.o.Log.With().Str("task", w.key.task).Int("turn", w.key.turn).Int("attempt", w.key.attempt).Str("node", req.Turn.Node).Logger()
 	log.Debug().Msg("turn starts")
-	rec := &recorder{engine: e, key: w.key, node: req.Turn.Node}
+	rec := &recorder{engine: e, key: w.key, work: w, node: req.Turn.Node, needPrice: req.NeedPrice}
 	finished, err := e.callRun(ctx, req, rec, log)
 	sent, refused := rec.close()
+	e.mu.Lock()
+	e.forget(w.key)
+	e.mu.Unlock()
+	var price *PriceError
+	var budget *BudgetError
 	var busy *store.BusyError
 	var notConsumed *NotConsumedError
 	var lost *UnknownOutcomeError
@@ -67,9 +90,15 @@ func (e *Engine) runTurn(ctx context.Context, w *work) next {
 	case errors.As(refused, &busy):
 		log.Info().Err(refused).Msg("turn waits for the conversation")
 		return next{busy: busy, node: req.Turn.Node}
+	case errors.As(refused, &price):
+		// Not Unpriced: nothing was used, and the turn may start when the price is known.
+		e.finish(ctx, w.key, workflow.TurnFinished{Reason: workflow.ReasonBudgetExceeded, Error: price.Error(), Model: price.Model})
 	case refused != nil: // whatever the runner made of it, nothing was sent or nobody wants it
 		e.handle(ctx, w.key.task, "record the turn", refused)
 	case err == nil:
+		if finished.Model == "" {
+			finished.Model = rec.model // it has been closed
+		}
 		e.finish(ctx, w.key, finished)
 	case errors.As(err, &notConsumed):
 		log.Warn().Err(err).Msg("the input was not consumed; it is sent again")
@@ -77,6 +106,8 @@ func (e *Engine) runTurn(ctx context.Context, w *work) next {
 			Turn: w.key.turn, Attempt: w.key.attempt, Finding: workflow.FindingNotConsumed,
 			Detail: notConsumed.Detail, ConversationLost: notConsumed.ConversationLost,
 		})
+	case errors.As(context.Cause(ctx), &budget):
+		e.finish(ctx, w.key, workflow.TurnFinished{Reason: workflow.ReasonBudgetExceeded, Error: budget.Note})
 	case ctx.Err() != nil:
 		log.Debug().AnErr("cause", context.Cause(ctx)).Msg("turn stopped; nothing is recorded for it")
 	case sent:
@@ -102,6 +133,17 @@ func (e *Engine) runTurn(ctx context.Context, w *work) next {
 
 func (e *Engine) finish(ctx context.Context, key turnKey, finished workflow.TurnFinished) {
 	finished.Turn, finished.Attempt = key.turn, key.attempt
+	e.price(&finished)
+	ent := e.acquire(key.task)
+	defer e.release(ent)
+	if _, team, err := e.current(context.WithoutCancel(ctx), ent); err == nil && finished.OutputFile == "" {
+		if finished.Output, finished.OutputFile, err = e.shorten(key, team, finished.Output); err != nil {
+			// The disk is in trouble: what cannot be kept must not be taken for the whole.
+			e.o.Log.Error().Err(err).Str("task", key.task).Msg("the long output is not kept")
+			e.fail(err)
+			return
+		}
+	}
 	e.record(ctx, key, finished)
 }
 
@@ -111,27 +153,45 @@ func (e *Engine) record(ctx context.Context, key turnKey, body workflow.EventBod
 	e.handle(ctx, key.task, "record the end of the turn", err)
 }
 
-// request puts together what the runner needs, and is false when the attempt
-// is no longer what is wanted.
-func (e *Engine) request(ctx context.Context, w *work, wanted func(workflow.Turn) bool) (TurnRequest, bool) {
+// wanted returns the turn of a piece of work, and is false when the attempt is
+// no longer what is wanted.
+func (e *Engine) wanted(ctx context.Context, w *work, is func(workflow.Turn) bool) (workflow.State, *workflow.Team, workflow.Turn, bool) {
 	state, team, err := e.current(ctx, w.ent)
 	if err != nil {
 		e.handle(ctx, w.key.task, "load the task", err)
-		return TurnRequest{}, false
+		return state, nil, workflow.Turn{}, false
 	}
 	turn, ok := liveTurn(state, w.key.turn)
-	if !ok || turn.Attempt != w.key.attempt || !wanted(turn) {
-		return TurnRequest{}, false
+	if !ok || turn.Attempt != w.key.attempt || !is(turn) {
+		return state, nil, workflow.Turn{}, false
 	}
+	if kind, ok := team.Kind(turn.Node); !ok || kind != turn.Kind {
+		e.giveUp(w.key.task, fmt.Errorf("run turn %d: team %s has no such node %q", turn.ID, team.Name, turn.Node))
+		return state, nil, workflow.Turn{}, false
+	}
+	return state, team, turn, true
+}
+
+// request puts together what the runner of an agent's turn needs.
+func (e *Engine) request(ctx context.Context, w *work, state workflow.State, team *workflow.Team, turn workflow.Turn) (TurnRequest, bool) {
 	agent := team.Agents[turn.Node]
-	if agent == nil {
-		e.giveUp(w.key.task, fmt.Errorf("run turn %d: team %s has no agent %q", turn.ID, team.Name, turn.Node))
-		return TurnRequest{}, false
-	}
-	return TurnRequest{
+	req := TurnRequest{
 		Task: w.key.task, Team: team, Agent: agent, Turn: turn,
-		Workspace: state.Workspace, Conversation: state.Conversations[turn.Node], Consumed: w.consumed,
-	}, true
+		Workspace: state.Workspace, Conversation: state.RuntimeOf(turn), Consumed: w.consumed,
+		NeedPrice: workflow.NeedsPrice(team, state, turn), HandoffTargets: team.HandoffTargets(agent.Name),
+	}
+	if slices.Contains(agent.ControllerTools, workflow.ToolSpawnTask) {
+		req.SpawnTeams = slices.Sorted(maps.Keys(team.Teams))
+	}
+	if agent.Conversation == workflow.ConversationShared {
+		shared, err := e.o.Store.SharedConversation(ctx, team.Name, agent.Name)
+		if err != nil {
+			e.handle(ctx, w.key.task, "look for the shared conversation", err)
+			return TurnRequest{}, false
+		}
+		req.Conversation = shared // not the task's own note of it: another task may have lost it
+	}
+	return req, true
 }
 
 // callRun turns a panic of the runner into an error: one turn must not take the
@@ -148,9 +208,12 @@ func (e *Engine) callRun(ctx context.Context, req TurnRequest, rec Recorder, log
 
 // recorder commits what a runner reports about one attempt.
 type recorder struct {
-	engine *Engine
-	key    turnKey
-	node   string
+	engine    *Engine
+	key       turnKey
+	work      *work
+	node      string
+	needPrice bool
+	model     string // guarded by mu
 
 	mu     sync.Mutex
 	err    error // the first refusal
@@ -190,6 +253,16 @@ func (r *recorder) record(ctx context.Context, action string, fn func() error) e
 // RuntimeStarted implements Recorder.
 func (r *recorder) RuntimeStarted(ctx context.Context, rt RuntimeRecord) error {
 	return r.record(ctx, "store the runtime", func() error {
+		r.model = rt.Model
+		if r.needPrice {
+			known := false
+			if prices := r.engine.o.Prices; prices != nil && rt.Model != "" {
+				_, known = prices.Price(rt.Model, workflow.Usage{})
+			}
+			if !known {
+				return &PriceError{Model: rt.Model}
+			}
+		}
 		return r.engine.o.Store.SaveRuntime(context.WithoutCancel(ctx), store.Runtime{
 			Runtime: rt.Runtime, CWD: rt.CWD, Mode: rt.Mode, Role: rt.Role, Agent: rt.Agent, Task: rt.Task, Raw: rt.Raw,
 		}, r.engine.now())
@@ -216,7 +289,17 @@ func (r *recorder) Accepted(ctx context.Context, disposition string) error {
 }
 
 // Progress implements Recorder.
-func (r *recorder) Progress(p Progress) { r.engine.publishProgress(r.key, r.node, p) }
+func (r *recorder) Progress(p Progress) {
+	r.engine.publishProgress(r.key, r.node, p)
+	if p.Kind == ProgressUsage {
+		r.mu.Lock()
+		model, closed := r.model, r.closed
+		r.mu.Unlock()
+		if !closed {
+			r.engine.measure(r.work, model, p.Usage)
+		}
+	}
+}
 
 func (e *Engine) publishProgress(key turnKey, node string, p Progress) {
 	e.hub.publish(Update{Task: key.task, Progress: &TurnProgress{Turn: key.turn, Attempt: key.attempt, Node: node, Progress: p}})

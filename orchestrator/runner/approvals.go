@@ -11,14 +11,21 @@ import (
 // verdict is the answer to a permission request.
 type verdict struct {
 	allow bool
+	// ask says that a person decides.
+	ask bool
 	// pattern is the one that decided; empty when none matched.
 	pattern string
+	// by is the person who decided.
+	by string
 	// message is what the model reads when it was denied.
 	message string
 }
 
+// askUserTool is the server's own tool for asking whoever sits before it.
+const askUserTool = "AskUserQuestion"
+
 // decideApproval answers a permission request by the team's patterns: deny
-// before allow before otherwise.
+// before allow before ask before otherwise.
 //
 // A pattern is `Tool` or `Tool(glob)`; in both parts * stands for any
 // characters and ? for one. The glob is compared with the tool's main argument:
@@ -33,16 +40,17 @@ type verdict struct {
 //     A deny glob is compared with both.
 //   - For other tools with the arguments as compact JSON.
 //
-// Deny patterns for a shell are also compared with every piece of the line that
-// might be run, whatever its quoting. Even so they are a guard rail and no
+// Deny and ask patterns for a shell are also compared with every piece of the
+// line that might be run, whatever its quoting; a person who is asked sees the
+// whole line. Even so they are a guard rail and no
 // fence: a shell has endless ways to say the same. What must not happen is
 // best left out of the allow patterns.
 func decideApproval(policy workflow.Approvals, use toolUse) verdict {
-	if use.name == "AskUserQuestion" {
+	if use.name == askUserTool {
 		return verdict{message: "Nobody is there to answer questions. Decide yourself, choose what is easiest to undo, and name the assumption in your last message."}
 	}
 	for _, pattern := range policy.Deny {
-		if denies(pattern, use) {
+		if touches(pattern, use) {
 			return verdict{pattern: pattern, message: fmt.Sprintf(
 				"%s is denied by the team's rule %s. Do not try it in another way: go on without it, and say in your last message what you could not do.",
 				described(use), pattern)}
@@ -51,8 +59,17 @@ func decideApproval(policy workflow.Approvals, use toolUse) verdict {
 	if pattern, ok := allowedBy(policy.Allow, use); ok {
 		return verdict{allow: true, pattern: pattern}
 	}
-	if policy.Otherwise == "allow" {
+	for _, pattern := range policy.Ask {
+		// As broad as a denial: what might be meant is asked about.
+		if touches(pattern, use) {
+			return verdict{ask: true, pattern: pattern}
+		}
+	}
+	switch policy.Otherwise {
+	case "allow":
 		return verdict{allow: true}
+	case "ask":
+		return verdict{ask: true}
 	}
 	return verdict{message: fmt.Sprintf(
 		"%s needs an approval, and nobody is there to give it. %s Do it with what is allowed, or go on without it, and say in your last message what you could not do.",
@@ -112,9 +129,9 @@ func parsePattern(s string) (pattern, bool) {
 // any says whether the pattern covers every call of its tool.
 func (p pattern) any() bool { return p.argument == nil || *p.argument == "*" }
 
-// denies says whether a deny pattern matches. A malformed one denies the whole
-// tool, which is the safe way to misunderstand it.
-func denies(s string, use toolUse) bool {
+// touches says whether a deny or ask pattern matches. A malformed one matches
+// the whole tool, which is the safe way to misunderstand it.
+func touches(s string, use toolUse) bool {
 	p, ok := parsePattern(s)
 	if !glob(p.tool, use.name) {
 		return false

@@ -272,3 +272,43 @@ func FuzzApproveShell(f *testing.F) {
 		}
 	})
 }
+
+func TestAskIsBetweenAllowAndOtherwise(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		policy  workflow.Approvals
+		line    string
+		want    string
+		pattern string
+	}{
+		"asked":                     {workflow.Approvals{Ask: []string{"Bash(git push *)"}}, "git push origin", "ask", "Bash(git push *)"},
+		"asked before allow":        {workflow.Approvals{Ask: []string{"Bash(git push *)"}, Otherwise: "allow"}, "git push origin", "ask", "Bash(git push *)"},
+		"asked before deny":         {workflow.Approvals{Ask: []string{"Bash"}, Otherwise: "deny"}, "ls", "ask", "Bash"},
+		"allowed first":             {workflow.Approvals{Allow: []string{"Bash(git *)"}, Ask: []string{"Bash(git push *)"}}, "git push origin", "allow", "Bash(git *)"},
+		"denied first":              {workflow.Approvals{Deny: []string{"Bash(git push *)"}, Ask: []string{"Bash"}, Allow: []string{"Bash"}}, "git push origin", "deny", "Bash(git push *)"},
+		"within a line":             {workflow.Approvals{Ask: []string{"Bash(git push *)"}, Otherwise: "allow"}, "cd x && sudo git push origin", "ask", "Bash(git push *)"},
+		"within quotes":             {workflow.Approvals{Ask: []string{"Bash(git push *)"}, Otherwise: "allow"}, "sh -c 'git push origin'", "ask", "Bash(git push *)"},
+		"not all of it is allowed":  {workflow.Approvals{Allow: []string{"Bash(go test *)"}, Ask: []string{"Bash(git push *)"}}, "go test ./... && git push", "ask", "Bash(git push *)"},
+		"other, not asked about":    {workflow.Approvals{Ask: []string{"Bash(git push *)"}}, "make", "deny", ""},
+		"otherwise ask":             {workflow.Approvals{Allow: []string{"Bash(go test *)"}, Otherwise: "ask"}, "make", "ask", ""},
+		"otherwise ask, but denied": {workflow.Approvals{Deny: []string{"Bash(rm *)"}, Otherwise: "ask"}, "make; rm x", "deny", "Bash(rm *)"},
+		"malformed asks always":     {workflow.Approvals{Ask: []string{"Bash(git"}, Otherwise: "allow"}, "make", "ask", "Bash(git"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			v := decideApproval(test.policy, bash(t, test.line))
+			got := "deny"
+			switch {
+			case v.allow && v.ask:
+				got = "both"
+			case v.allow:
+				got = "allow"
+			case v.ask:
+				got = "ask"
+			}
+			if got != test.want || v.pattern != test.pattern {
+				t.Errorf("%s by %q, want %s by %q", got, v.pattern, test.want, test.pattern)
+			}
+		})
+	}
+}

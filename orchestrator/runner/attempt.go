@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 
 	"github.com/rs/zerolog"
 
@@ -24,17 +25,23 @@ type attempt struct {
 	rec     engine.Recorder
 	log     zerolog.Logger
 	cwd     string
-	outcome *outcomeReport // nil when the agent has no outcomes
+	model   string // handle of the model; empty when it is not known
 	watch   *progress
+	tools   []appclient.Tool
+	outcome *outcomeReport // nil when the agent has no outcomes
+	handoff *handoffPick   // nil when the agent may not pick
+	calls   calls
+	clock   turnClock
+	stop    context.CancelCauseFunc // aborts the turn
+
+	mu     sync.Mutex
+	broken error // the first failure of the recorder outside of the turn's own goroutine
 }
 
 func newAttempt(r *Runner, req engine.TurnRequest, rec engine.Recorder) *attempt {
 	a := &attempt{r: r, req: req, rec: rec}
 	a.log = r.opts.Log.With().Str("task", req.Task).Int("turn", req.Turn.ID).Int("attempt", req.Turn.Attempt).
 		Str("agent", req.Agent.Name).Logger()
-	if len(req.Agent.Outcomes) > 0 {
-		a.outcome = &outcomeReport{valid: req.Agent.Outcomes}
-	}
 	return a
 }
 
@@ -50,6 +57,9 @@ func (a *attempt) run(ctx context.Context) (workflow.TurnFinished, error) {
 	if a.cwd, err = a.r.workspace(a.req.Workspace); err != nil {
 		return workflow.TurnFinished{}, err
 	}
+	if err := a.makeTools(); err != nil {
+		return workflow.TurnFinished{}, err
+	}
 	a.watch = &progress{show: a.rec.Progress, cwd: a.cwd}
 	session, err := a.start(ctx)
 	if err != nil {
@@ -57,9 +67,10 @@ func (a *attempt) run(ctx context.Context) (workflow.TurnFinished, error) {
 	}
 	defer session.Close()
 	rt := a.runtime(session)
+	a.model = sessionModel(session)
 	if err := a.rec.RuntimeStarted(ctx, engine.RuntimeRecord{
 		Runtime: rt, CWD: a.cwd, Mode: string(a.mode()), Role: a.req.Agent.Role, Agent: a.req.Agent.Name,
-		Task: a.req.Task, Raw: slices.Clone(session.RawRuntime()),
+		Task: a.req.Task, Model: a.model, Raw: slices.Clone(session.RawRuntime()),
 	}); err != nil {
 		return workflow.TurnFinished{}, err
 	}
@@ -73,12 +84,14 @@ func (a *attempt) run(ctx context.Context) (workflow.TurnFinished, error) {
 func (a *attempt) turn(ctx context.Context, session *appclient.Session) (workflow.TurnFinished, error) {
 	limit := cmp.Or(a.req.Agent.TurnTimeout, DefaultTurnTimeout)
 	silence := cmp.Or(a.req.Agent.StallTimeout, DefaultStallTimeout)
-	timed, cancelTimed := context.WithTimeoutCause(ctx, limit, errTurnTimeout)
-	defer cancelTimed()
-	turnCtx, cancel := context.WithCancelCause(timed)
+	turnCtx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
+	a.stop = cancel
+	a.clock.start(limit, func() { cancel(errTurnTimeout) })
+	defer a.clock.stop()
+	a.calls.open(ctx)
 
-	// Both are touched by the turn's own goroutine only, which has ended when RunTurn returns.
+	// All are touched by the turn's own goroutine only, which has ended when RunTurn returns.
 	var recorded error
 	accepted, consumed := false, false
 	accept := func(disposition string) {
@@ -104,6 +117,8 @@ func (a *attempt) turn(ctx context.Context, session *appclient.Session) (workflo
 		},
 		StallTimeout: silence, AbortGrace: a.r.opts.AbortGrace,
 	})
+	a.calls.close()
+	recorded = cmp.Or(recorded, a.brokenBy())
 	switch {
 	case recorded != nil:
 		return workflow.TurnFinished{}, recorded
@@ -115,13 +130,25 @@ func (a *attempt) turn(ctx context.Context, session *appclient.Session) (workflo
 			ConversationLost: true,
 		}
 	case ctx.Err() != nil && (result == nil || !result.OK()):
-		return workflow.TurnFinished{}, context.Cause(ctx)
+		budget, ok := errors.AsType[*engine.BudgetError](context.Cause(ctx))
+		if !ok {
+			return workflow.TurnFinished{}, context.Cause(ctx)
+		}
+		return a.reported(overBudget(result, err, budget)), nil
 	case outOfTouch(result, err):
 		return workflow.TurnFinished{}, &engine.UnknownOutcomeError{Err: err, Consumed: consumed}
 	}
 	finished := conclude(result, err, limit, silence)
+	finished.QuotaReset = quotaReset(finished, a.r.opts.Now())
+	return a.reported(finished), nil
+}
+
+// reported adds to the end of the turn what the agent said through our tools.
+func (a *attempt) reported(finished workflow.TurnFinished) workflow.TurnFinished {
+	finished.Model = a.model
 	a.outcome.report(&finished)
-	return finished, nil
+	a.handoff.report(&finished)
+	return finished
 }
 
 // fromModel says whether an event shows that the model has read the input. An
@@ -143,33 +170,6 @@ func (a *attempt) mode() appclient.Mode { return modeOf(a.req.Agent) }
 
 func modeOf(agent *workflow.Agent) appclient.Mode {
 	return appclient.Mode(cmp.Or(agent.PermissionMode, string(appclient.ModeStandard)))
-}
-
-// allowlist are the tools that are offered; nil leaves it to the server. It
-// filters our own tool too.
-func (a *attempt) allowlist() []string {
-	if a.req.Agent.Tools == nil || a.outcome == nil {
-		return a.req.Agent.Tools
-	}
-	return append(slices.Clone(a.req.Agent.Tools), outcomeTool)
-}
-
-// tools are the tools that we serve.
-func (a *attempt) tools() []appclient.Tool {
-	if a.outcome == nil {
-		return nil
-	}
-	return []appclient.Tool{a.outcome.tool()}
-}
-
-// approve answers a permission request by the agent's patterns.
-func (a *attempt) approve(_ context.Context, request appclient.ApprovalRequest) (appclient.Decision, error) {
-	v := decideApproval(a.req.Agent.Approvals, toolUse{name: request.ToolName, input: request.Input, cwd: a.cwd})
-	a.watch.approval(request, v)
-	if v.allow {
-		return appclient.Allow(), nil
-	}
-	return appclient.Deny(v.message), nil
 }
 
 // runtime names the conversation for records.

@@ -3,6 +3,7 @@ package runner
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -31,6 +32,13 @@ type recorder struct {
 	failStarted, failSending, failAccepted error
 	// onProgress is called for each progress.
 	onProgress func(engine.Progress)
+	// ask answers questions; nil answers none.
+	ask func(context.Context, engine.Question) (engine.Answer, error)
+	// failReport and spawn are what Report and Spawn return.
+	failReport error
+	spawn      func(id, team string, input map[string]any) (string, error)
+	reported   []string
+	questions  []engine.Question
 }
 
 func (r *recorder) note(format string, args ...any) {
@@ -192,4 +200,38 @@ func client(t *testing.T, w *world) *appclient.Client {
 	}
 	t.Cleanup(func() { _ = c.Close() })
 	return c
+}
+
+func (r *recorder) Ask(ctx context.Context, q engine.Question) (engine.Answer, error) {
+	r.mu.Lock()
+	r.questions = append(r.questions, q)
+	r.mu.Unlock()
+	if r.ask == nil {
+		return engine.Answer{}, errors.New("nobody is there")
+	}
+	return r.ask(ctx, q)
+}
+
+func (r *recorder) Report(_ context.Context, text string, percent *int) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if percent != nil {
+		text = fmt.Sprintf("%s (%d%%)", text, *percent)
+	}
+	r.reported = append(r.reported, text)
+	return r.failReport
+}
+
+func (r *recorder) Spawn(_ context.Context, id, team string, input map[string]any) (string, error) {
+	if r.spawn == nil {
+		return "", errors.New("nothing can be spawned")
+	}
+	return r.spawn(id, team, input)
+}
+
+// asked is how many questions there were.
+func (r *recorder) asked() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.questions)
 }

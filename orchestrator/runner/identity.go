@@ -20,6 +20,7 @@ const (
 	tagMemory   = "orchestrator:memory"
 	tagRevision = "orchestrator:revision="
 	tagTask     = "orchestrator:task="
+	tagShared   = "orchestrator:shared"
 )
 
 // identity is what makes an agent of a team one and the same Letta agent on a
@@ -73,6 +74,10 @@ func (r *Runner) define(team *workflow.Team, agent *workflow.Agent) (definition,
 		parts = append(parts, "## Outcome\n\nReport the outcome of your work with the tool "+outcomeTool+
 			" before your last message. It is one of: "+strings.Join(agent.Outcomes, ", ")+
 			". Only what the tool was told counts; naming an outcome in a message does nothing.")
+	}
+	if slices.Contains(agent.ControllerTools, workflow.ToolHandoff) {
+		parts = append(parts, "## Handoff\n\nSay with the tool "+workflow.ToolHandoff+
+			" who goes on after you, before your last message. Its description says who there is.")
 	}
 	var system []string
 	for _, part := range parts {

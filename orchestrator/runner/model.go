@@ -11,6 +11,9 @@ import (
 // shownModels bounds how many models an error lists.
 const shownModels = 20
 
+// localDefault is what the local backend calls the model of an agent that names none.
+const localDefault = "local/default"
+
 // defaultModel is the model of agents that name none, found out once per connection.
 type defaultModel struct {
 	mu     sync.Mutex

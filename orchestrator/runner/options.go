@@ -51,6 +51,12 @@ type Options struct {
 	// directory is then refused before anything is sent. The server itself would
 	// silently use another directory.
 	Local bool
+	// OutputDir holds the outputs that are too long to be passed on whole. Agents
+	// may read those of their task, and those that their message names, whatever
+	// their approvals; deny patterns still count. Empty when there is none.
+	OutputDir string
+	// Now is the clock by which "try again in 20s" becomes a time; time.Now when nil.
+	Now func() time.Time
 	// Version is this program's version, for the server's log.
 	Version string
 	Log     zerolog.Logger
@@ -78,6 +84,9 @@ const (
 )
 
 func (o Options) withDefaults() Options {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
 	o.ConnectTimeout = cmp.Or(o.ConnectTimeout, time.Minute)
 	o.RequestTimeout = cmp.Or(o.RequestTimeout, 30*time.Second)
 	o.AbortGrace = cmp.Or(o.AbortGrace, 10*time.Second)

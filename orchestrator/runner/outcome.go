@@ -1,7 +1,6 @@
 package runner
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -21,7 +20,8 @@ const maxData = 64 << 10
 
 // outcomeReport is what an agent has reported in a turn. The last valid report counts.
 type outcomeReport struct {
-	valid []string
+	valid  []string
+	schema *dataSchema // nil takes any object, or none
 
 	mu      sync.Mutex
 	outcome string
@@ -31,65 +31,62 @@ type outcomeReport struct {
 
 // tool is the tool as it is offered to the model.
 func (o *outcomeReport) tool() appclient.Tool {
-	// Strings always encode.
-	names, _ := json.Marshal(o.valid)
+	required := []string{"outcome", "summary"}
+	data := property("object", "Optional: facts for whoever comes next, as a JSON object.")
+	if o.schema != nil {
+		data = o.schema.parameter()
+		if !o.schema.optional() {
+			required = append(required, "data")
+		}
+	}
 	return appclient.Tool{
 		Name: outcomeTool, Label: "Report outcome",
 		Description: "Report the outcome of your work in this turn: one of " + strings.Join(o.valid, ", ") +
 			". Call it once, when the outcome is certain and before your last message. A later call replaces an earlier one.",
-		Parameters: json.RawMessage(`{"type":"object","properties":{` +
-			`"outcome":{"type":"string","enum":` + string(names) + `,"description":"The outcome."},` +
-			`"summary":{"type":"string","description":"Why, in one or two sentences."},` +
-			`"data":{"type":"object","description":"Optional: facts for whoever comes next, as a JSON object."}},` +
-			`"required":["outcome","summary"],"additionalProperties":false}`),
+		Parameters: object(map[string]any{
+			"outcome": choice(o.valid, "The outcome."),
+			"summary": property("string", "Why, in one or two sentences."),
+			"data":    data,
+		}, required...),
 		Handler: o.handle,
 	}
 }
 
-// handle takes a call. The server checks nothing but that the required names are there.
+// handle takes a call.
 func (o *outcomeReport) handle(_ context.Context, call appclient.ToolCall) (appclient.ToolResult, error) {
-	var input struct {
-		Outcome json.RawMessage `json:"outcome"`
-		Summary json.RawMessage `json:"summary"`
-		Data    json.RawMessage `json:"data"`
-	}
-	refuse := func(format string, args ...any) (appclient.ToolResult, error) {
-		return appclient.ErrorResult("Nothing was recorded: " + fmt.Sprintf(format, args...)), nil
-	}
 	choices := strings.Join(o.valid, ", ")
-	if err := json.Unmarshal(call.Input, &input); err != nil {
-		return refuse("the arguments must be a JSON object with outcome (one of %s) and summary.", choices)
+	args, err := argumentsOf(call)
+	if err != nil {
+		return refusal("the arguments must be a JSON object with outcome (one of %s) and summary.", choices)
 	}
-	var outcome, summary string
+	outcome, ok := args.text("outcome")
+	if !ok || !slices.Contains(o.valid, outcome) {
+		return refusal("outcome must be one of %s, not %s. Call %s again.", choices, shown(args["outcome"]), outcomeTool)
+	}
+	summary, ok := args.text("summary")
+	if !ok || summary == "" {
+		return refusal("summary must be a text of one or two sentences. Call %s again.", outcomeTool)
+	}
+	if len(args["data"]) > maxData {
+		return refusal("data is larger than %d KiB. Shorten it and call %s again.", maxData>>10, outcomeTool)
+	}
 	var data map[string]any
-	if json.Unmarshal(input.Outcome, &outcome) != nil || !slices.Contains(o.valid, outcome) {
-		return refuse("outcome must be one of %s, not %s. Call %s again.", choices, shown(input.Outcome), outcomeTool)
+	if args.has("data") && json.Unmarshal(args["data"], &data) != nil {
+		return refusal("data must be a JSON object, not %s. Call %s again.", shown(args["data"]), outcomeTool)
 	}
-	if json.Unmarshal(input.Summary, &summary) != nil || strings.TrimSpace(summary) == "" {
-		return refuse("summary must be a text of one or two sentences. Call %s again.", outcomeTool)
-	}
-	if len(input.Data) > maxData {
-		return refuse("data is larger than %d KiB. Shorten it and call %s again.", maxData>>10, outcomeTool)
-	}
-	if input.Data != nil && json.Unmarshal(input.Data, &data) != nil {
-		return refuse("data must be a JSON object or left out, not %s. Call %s again.", shown(input.Data), outcomeTool)
+	if o.schema != nil {
+		if mistakes := o.schema.check(args["data"]); mistakes != "" {
+			return refusal("data does not match its schema:\n%s\nMend this and call %s again with all of its arguments.", mistakes, outcomeTool)
+		}
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.outcome, o.summary, o.data = outcome, strings.TrimSpace(summary), nil
+	o.outcome, o.summary, o.data = outcome, summary, nil
 	if data != nil {
 		o.data = data
 	}
 	return appclient.TextResult(fmt.Sprintf("Recorded the outcome %q. Now write your last message. "+
 		"It must be complete by itself: nothing that you wrote before it is handed on.", outcome)), nil
-}
-
-// shown renders an argument for a message to the model.
-func shown(raw json.RawMessage) string {
-	if raw = bytes.TrimSpace(raw); len(raw) == 0 {
-		return "nothing"
-	}
-	return short(string(raw), 100)
 }
 
 // report puts the report into the result of the turn. It does nothing when o is nil.

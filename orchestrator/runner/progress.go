@@ -1,6 +1,7 @@
 package runner
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"sync"
@@ -83,12 +84,15 @@ func (p *progress) name(call, tool string) {
 
 // approval shows a decision. It is called from any goroutine.
 func (p *progress) approval(request appclient.ApprovalRequest, v verdict) {
-	text := "allowed"
-	if !v.allow {
-		text = "denied"
+	text := "denied"
+	switch {
+	case v.allow:
+		text = "allowed"
+	case v.ask:
+		text = "a person is asked"
 	}
-	if v.pattern != "" {
-		text += " by " + v.pattern
+	if by := cmp.Or(v.by, v.pattern); by != "" {
+		text += " by " + by
 	}
 	use := toolUse{request.ToolName, request.Input, p.cwd}
 	p.send(engine.Progress{Kind: engine.ProgressApproval, Tool: request.ToolName, Argument: short(use.argument(), maxArgument), Text: text})

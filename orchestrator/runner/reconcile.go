@@ -74,7 +74,7 @@ func (r *Runner) awaitIdle(ctx context.Context, client *appclient.Client, req en
 	}
 	session, err := client.StartRuntime(ctx, appclient.RuntimeStart{
 		AgentID: req.Turn.Runtime.AgentID, ConversationID: req.Turn.Runtime.ConversationID,
-		CWD: a.cwd, Mode: a.mode(), Approve: a.approve,
+		CWD: a.cwd, Mode: a.mode(), Approve: a.approveAlone,
 	})
 	if err != nil {
 		return false, err

@@ -47,6 +47,9 @@ func (r *Runner) Run(ctx context.Context, req engine.TurnRequest, rec engine.Rec
 		a.log.Debug().Err(failed.err).Str("reason", string(failed.reason)).Msg("turn failed")
 		finished, err = failed.finished(), nil
 	}
+	if budget, ok := errors.AsType[*engine.BudgetError](context.Cause(ctx)); ok && endedWith(err, budget) {
+		finished, err = workflow.TurnFinished{Reason: workflow.ReasonBudgetExceeded, Error: budget.Note}, nil // nothing was sent
+	}
 	if err != nil {
 		if ctx.Err() != nil {
 			err = fmt.Errorf("turn %d of task %s: %w", req.Turn.ID, req.Task, context.Cause(ctx))
@@ -55,6 +58,13 @@ func (r *Runner) Run(ctx context.Context, req engine.TurnRequest, rec engine.Rec
 	}
 	finished.Turn, finished.Attempt = req.Turn.ID, req.Turn.Attempt
 	return finished, nil
+}
+
+// endedWith says whether a turn came to nothing because its ctx ended, and not
+// because the recorder failed.
+func endedWith(err error, cause error) bool {
+	var failed *failure
+	return errors.Is(err, cause) || errors.Is(err, context.Canceled) || errors.As(err, &failed)
 }
 
 // failure is a turn that came to nothing before its input was sent, or in sending it.

@@ -61,12 +61,10 @@ func (a *attempt) startOnce(ctx context.Context) (session *appclient.Session, ag
 	}
 	start := appclient.RuntimeStart{
 		AgentID: a.req.Agent.AgentID, ConversationID: a.req.Conversation.ConversationID,
-		CWD: a.cwd, Mode: a.mode(), Tools: a.tools(), Approve: a.approve,
+		CWD: a.cwd, Mode: a.mode(), Tools: a.tools, Approve: a.approveAlone,
 	}
 	if start.ConversationID == "" {
-		start.CreateConversation = &appclient.ConversationSpec{
-			Summary: a.req.Team.Name + " " + a.req.Task, Tags: []string{tagOurs, tagTask + a.req.Task},
-		}
+		start.CreateConversation = a.conversation()
 	}
 	if start.AgentID != "" {
 		session, err = client.StartRuntime(ctx, start)
@@ -76,6 +74,18 @@ func (a *attempt) startOnce(ctx context.Context) (session *appclient.Session, ag
 		return session, worthAnotherTry(err), err
 	}
 	return a.startOwn(ctx, client, start)
+}
+
+// conversation describes a new conversation for the people who see it on the server.
+func (a *attempt) conversation() *appclient.ConversationSpec {
+	if a.req.Agent.Conversation == workflow.ConversationShared {
+		return &appclient.ConversationSpec{Summary: a.req.Team.Name + " " + a.req.Agent.Name + " (all tasks)", Tags: []string{tagOurs, tagShared}}
+	}
+	spec := &appclient.ConversationSpec{Summary: a.req.Team.Name + " " + a.req.Task, Tags: []string{tagOurs, tagTask + a.req.Task}}
+	if key := a.req.Turn.Conversation; key != "" && key != a.req.Agent.Name {
+		spec.Summary += " " + key
+	}
+	return spec
 }
 
 // startOwn starts the runtime of an agent that we make ourselves where there is none.

@@ -53,10 +53,10 @@ func (s *Store) Create(ctx context.Context, state workflow.State, event workflow
 			}
 		}
 		_, err := tx.ExecContext(ctx,
-			`INSERT INTO tasks (id, idempotency_key, team, revision, status, version, state, created, updated, wake_at)
-			 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+			`INSERT INTO tasks (id, idempotency_key, team, revision, status, version, state, created, updated, wake_at, parent)
+			 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 			state.Task, sql.NullString{String: key, Valid: key != ""}, state.Team, state.Revision, string(state.Status), state.Version,
-			string(enc.state), micros(state.Created), micros(state.Updated), wakeMicros(state.WakeAt))
+			string(enc.state), micros(state.Created), micros(state.Updated), wakeMicros(state.WakeAt), parentOf(state))
 		if err != nil {
 			return s.fail(ctx, "create task", err)
 		}
@@ -105,10 +105,21 @@ func (s *Store) appendEvent(ctx context.Context, tx *sql.Tx, state workflow.Stat
 // markConversations keeps one turn at a time in a conversation.
 func (s *Store) markConversations(ctx context.Context, tx *sql.Tx, state workflow.State, event workflow.Event) error {
 	switch body := event.Body.(type) {
-	case workflow.TaskSubmitted, workflow.TaskClaimed, workflow.TurnAccepted, workflow.TimerFired:
+	case workflow.TaskSubmitted, workflow.TaskClaimed, workflow.TurnAccepted, workflow.QuestionAsked, workflow.QuestionAnswered,
+		workflow.ProgressReported, workflow.TaskSpawned:
 		return nil // none of these begins or ends a sent turn
 	case workflow.TurnSending:
+		if body.Runtime == (workflow.Runtime{}) {
+			return nil // of a check or a sub-team
+		}
+		if err := s.shareConversation(ctx, tx, state, body); err != nil {
+			return err
+		}
 		return s.takeConversation(ctx, tx, body.Runtime, ActiveTurn{Task: state.Task, Turn: body.Turn, Attempt: body.Attempt}, event.At)
+	case workflow.TurnFinished:
+		return errors.Join(s.loseShared(ctx, tx, state, body.ConversationLost), s.giveBackConversations(ctx, tx, state))
+	case workflow.TurnReconciled:
+		return errors.Join(s.loseShared(ctx, tx, state, body.ConversationLost), s.giveBackConversations(ctx, tx, state))
 	default:
 		return s.giveBackConversations(ctx, tx, state)
 	}

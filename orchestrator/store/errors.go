@@ -101,11 +101,16 @@ func (e *AmbiguousError) Is(target error) bool { return target == ErrAmbiguous }
 // BusyError names the turn that holds a conversation.
 type BusyError struct {
 	Runtime workflow.Runtime
-	Holder  ActiveTurn
+	// Holder is zero where the turn came with another conversation than the
+	// shared one, Runtime, which perhaps nobody holds.
+	Holder ActiveTurn
 }
 
 // Error implements error.
 func (e *BusyError) Error() string {
+	if e.Holder == (ActiveTurn{}) {
+		return fmt.Sprintf("agent %s has its shared conversation %s by now", e.Runtime.AgentID, e.Runtime.ConversationID)
+	}
 	return fmt.Sprintf("conversation %s of agent %s is busy: turn %d (attempt %d) of task %s has not ended",
 		e.Runtime.ConversationID, e.Runtime.AgentID, e.Holder.Turn, e.Holder.Attempt, e.Holder.Task)
 }

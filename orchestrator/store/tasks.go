@@ -35,6 +35,8 @@ type Filter struct {
 	// Status selects tasks in any of these states; empty means all.
 	Status []workflow.TaskState
 	Team   string
+	// Children includes tasks that other tasks started.
+	Children bool
 	// Limit is the most tasks to return; 0 means 100.
 	Limit int
 	// After is the ID of the last task of the page before.
@@ -51,8 +53,8 @@ func (s *Store) Task(ctx context.Context, id string) (workflow.State, error) {
 	}
 	pattern := strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`).Replace(id)
 	matches, err := query(ctx, s, "look up the task", scanString,
-		`SELECT id FROM tasks WHERE id LIKE ? ESCAPE '\' OR id LIKE ? ESCAPE '\' ORDER BY created DESC, id DESC LIMIT ?`,
-		pattern+"%", "%"+pattern, maxMatches+1)
+		`SELECT id FROM tasks WHERE (id LIKE ? ESCAPE '\' OR id LIKE ? ESCAPE '\') AND (parent IS NULL OR ?) ORDER BY created DESC, id DESC LIMIT ?`,
+		pattern+"%", "%"+pattern, strings.Contains(id, "."), maxMatches+1)
 	switch {
 	case err != nil:
 		return workflow.State{}, err
@@ -127,6 +129,9 @@ func (s *Store) List(ctx context.Context, f Filter) ([]workflow.State, error) {
 	if f.Team != "" {
 		where, args = append(where, "team = ?"), append(args, f.Team)
 	}
+	if !f.Children {
+		where = append(where, "parent IS NULL")
+	}
 	if f.After != "" {
 		where = append(where, "(created, id) < (SELECT created, id FROM tasks WHERE id = ?)")
 		args = append(args, f.After)
@@ -158,7 +163,7 @@ func (s *Store) Unfinished(ctx context.Context) ([]Ref, error) {
 // otherwise those alone.
 func (s *Store) Due(ctx context.Context, now time.Time, only []string) ([]string, error) {
 	return query(ctx, s, "look for due tasks", scanString,
-		`SELECT id FROM tasks WHERE wake_at <= ?1 AND (?2 IS NULL OR id IN (SELECT value FROM json_each(?2))) ORDER BY wake_at, id`,
+		`SELECT id FROM tasks WHERE wake_at <= ?1 AND (?2 IS NULL OR EXISTS (`+descendant+`)) ORDER BY wake_at, id`,
 		micros(now), restriction(only))
 }
 
@@ -167,7 +172,7 @@ func (s *Store) Due(ctx context.Context, now time.Time, only []string) ([]string
 func (s *Store) NextWake(ctx context.Context, now time.Time, only []string) (time.Time, error) {
 	var next sql.NullInt64
 	err := s.reads.QueryRowContext(ctx,
-		`SELECT MIN(wake_at) FROM tasks WHERE wake_at > ?1 AND (?2 IS NULL OR id IN (SELECT value FROM json_each(?2)))`,
+		`SELECT MIN(wake_at) FROM tasks WHERE wake_at > ?1 AND (?2 IS NULL OR EXISTS (`+descendant+`))`,
 		micros(now), restriction(only)).Scan(&next)
 	if err != nil {
 		return time.Time{}, s.fail(ctx, "look for the next wake time", err)
@@ -177,6 +182,9 @@ func (s *Store) NextWake(ctx context.Context, now time.Time, only []string) (tim
 	}
 	return fromMicros(next.Int64), nil
 }
+
+// descendant selects tasks among ?2, and those that they started.
+const descendant = `SELECT 1 FROM json_each(?2) WHERE tasks.id = value OR tasks.id LIKE value || '.%'`
 
 func restriction(only []string) any {
 	if only == nil {

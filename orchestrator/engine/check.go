@@ -1,0 +1,77 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"runtime/debug"
+	"slices"
+	"strings"
+
+	"github.com/seed-e05a5b32/orchestrator/workflow"
+)
+
+// runCheck runs the command of a check. That it is going to run is committed
+// before, so that after a crash it is known that it may have.
+func (e *Engine) runCheck(ctx context.Context, w *work, state workflow.State, team *workflow.Team, turn workflow.Turn) {
+	if _, err := e.apply(ctx, w.key.task, workflow.TurnSending{Turn: turn.ID, Attempt: turn.Attempt}); err != nil {
+		e.handle(ctx, w.key.task, "record the start of the check", err)
+		return
+	}
+	finished, err := e.callCheck(ctx, CheckRequest{
+		Task: w.key.task, Check: team.Checks[turn.Node], Turn: turn, Workspace: state.Workspace,
+		Environment: checkEnvironment(state, turn), OutputLimit: outputLimit(team), OutputFile: e.outputFile(w.key),
+		Progress: func(p Progress) { e.publishProgress(w.key, turn.Node, p) },
+	})
+	if err != nil {
+		if budget := (*BudgetError)(nil); errors.As(context.Cause(ctx), &budget) {
+			e.finish(ctx, w.key, workflow.TurnFinished{Reason: workflow.ReasonBudgetExceeded, Error: budget.Note})
+			return
+		}
+		if ctx.Err() == nil {
+			e.finish(ctx, w.key, workflow.TurnFinished{Reason: workflow.ReasonFailed, Error: err.Error()})
+			return
+		}
+		// Stopped: the next start finds that it may have run.
+		e.o.Log.Debug().Err(err).Str("task", w.key.task).Int("turn", turn.ID).Msg("check stopped; nothing is recorded for it")
+		return
+	}
+	e.finish(ctx, w.key, finished)
+}
+
+func (e *Engine) callCheck(ctx context.Context, req CheckRequest) (finished workflow.TurnFinished, err error) {
+	if e.o.Checks == nil {
+		return workflow.TurnFinished{Reason: workflow.ReasonFailed, Error: "this orchestrator runs no checks"}, nil
+	}
+	defer func() {
+		if p := recover(); p != nil {
+			e.o.Log.Error().Interface("panic", p).Bytes("stack", debug.Stack()).Str("task", req.Task).Msg("the check runner panicked")
+			finished, err = workflow.TurnFinished{Reason: workflow.ReasonFailed, Error: fmt.Sprintf("the check runner panicked: %v", p)}, nil
+		}
+	}()
+	return e.o.Checks.RunCheck(ctx, req)
+}
+
+// checkEnvironment is what a command is told of its task.
+func checkEnvironment(state workflow.State, turn workflow.Turn) []string {
+	env := []string{
+		"ORCHESTRATOR_TASK=" + state.Task, "ORCHESTRATOR_TEAM=" + state.Team, "ORCHESTRATOR_NODE=" + turn.Node,
+		fmt.Sprintf("ORCHESTRATOR_TURN=%d", turn.ID), fmt.Sprintf("ORCHESTRATOR_ATTEMPT=%d", turn.Attempt),
+		"ORCHESTRATOR_WORKSPACE=" + state.Workspace, "ORCHESTRATOR_GIT_BRANCH=" + state.GitBranch,
+	}
+	var inputs []string
+	for name, value := range state.Input {
+		inputs = append(inputs, "INPUT_"+strings.ToUpper(strings.ReplaceAll(name, "-", "_"))+"="+strings.ReplaceAll(fmt.Sprint(value), "\x00", ""))
+	}
+	slices.Sort(inputs)
+	return append(env, inputs...)
+}
+
+// outputFile is where the whole of a long output goes; empty without Options.OutputDir.
+func (e *Engine) outputFile(key turnKey) string {
+	if e.o.OutputDir == "" {
+		return ""
+	}
+	return filepath.Join(e.o.OutputDir, key.task, fmt.Sprintf("%d.%d.txt", key.turn, key.attempt))
+}

@@ -1,0 +1,72 @@
+package engine
+
+import (
+	"github.com/seed-e05a5b32/orchestrator/workflow"
+)
+
+// meter counts what the turns that run have used so far, to stop them at a limit.
+type meter struct {
+	// spent is by task and then by turn; guarded by Engine.mu.
+	spent map[string]map[int]workflow.Spent
+}
+
+func newMeter() meter { return meter{spent: map[string]map[int]workflow.Spent{}} }
+
+// measure notes the usage of an attempt so far and stops what is over a limit.
+func (e *Engine) measure(w *work, model string, usage workflow.Usage) {
+	w.ent.mu.Lock()
+	loaded, state := w.ent.loaded, w.ent.state
+	w.ent.mu.Unlock()
+	if !loaded {
+		return
+	}
+	team := e.teams.loaded(state.Revision)
+	if team == nil {
+		return
+	}
+	used := workflow.Spent{Tokens: usage.TotalTokens}
+	if e.o.Prices != nil {
+		used.Cost, _ = e.o.Prices.Price(model, usage) // what has no price is not started under a limit of money
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.spent[w.key.task] == nil {
+		e.spent[w.key.task] = map[int]workflow.Spent{}
+	}
+	e.spent[w.key.task][w.key.turn] = used
+	for id, note := range workflow.OverBudget(team, state, e.spent[w.key.task]) {
+		if turn, ok := liveTurn(state, id); ok {
+			e.stopTurn(turnKey{w.key.task, id, turn.Attempt}, note)
+		}
+	}
+}
+
+// forget ends the metering of an attempt. e.mu is held.
+func (e *Engine) forget(key turnKey) {
+	if turns := e.spent[key.task]; turns != nil {
+		delete(turns, key.turn)
+		if len(turns) == 0 {
+			delete(e.spent, key.task)
+		}
+	}
+}
+
+// stopTurn has a running attempt end because of a limit. One whose fate is
+// being found out is left: it ends by what is found. e.mu is held.
+func (e *Engine) stopTurn(key turnKey, note string) {
+	if w := e.known[key]; w != nil && w.cancel != nil && !w.reconcile {
+		w.cancel(&BudgetError{Note: note})
+	}
+}
+
+// price fills in what a turn has cost.
+func (e *Engine) price(finished *workflow.TurnFinished) {
+	if finished.Usage.TotalTokens == 0 {
+		return
+	}
+	known := false
+	if e.o.Prices != nil {
+		finished.Cost, known = e.o.Prices.Price(finished.Model, finished.Usage)
+	}
+	finished.Unpriced = !known
+}

@@ -1,0 +1,87 @@
+package engine
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/seed-e05a5b32/orchestrator/workflow"
+)
+
+func outputLimit(team *workflow.Team) int {
+	return cmp.Or(team.OutputLimit, workflow.DefaultOutputLimit)
+}
+
+// shorten keeps an output that is longer than the team's limit in a file, and
+// returns an excerpt that names it. It comes before the commit of the turn's
+// end, so that what the journal names is there.
+func (e *Engine) shorten(key turnKey, team *workflow.Team, output string) (excerpt, file string, err error) {
+	limit := outputLimit(team)
+	if len(output) <= limit {
+		return output, "", nil
+	}
+	file = e.outputFile(key)
+	where := "it is not kept"
+	if file != "" {
+		if err := writeDurably(file, output); err != nil {
+			return "", "", fmt.Errorf("keep the output of %s: %w", key, err)
+		}
+		where = "the whole text is in the file " + file
+	}
+	head, tail := output[:limit*2/3], output[len(output)-limit/3:]
+	for head != "" && !utf8.RuneStart(output[len(head)]) {
+		head = head[:len(head)-1]
+	}
+	for tail != "" && !utf8.RuneStart(tail[0]) {
+		tail = tail[1:]
+	}
+	return fmt.Sprintf("%s\n\n[… %d of %d bytes are left out here; %s …]\n\n%s", head, len(output)-len(head)-len(tail), len(output), where, tail), file, nil
+}
+
+// writeDurably writes a file so that it is whole, or not there, after a crash.
+func writeDurably(file, content string) (err error) {
+	dir := filepath.Dir(file)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	f, err := os.CreateTemp(dir, ".new-*") // mode 0600
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			_ = os.Remove(f.Name()) // the error says what matters
+		}
+	}()
+	_, err = strings.NewReader(content).WriteTo(f)
+	if err == nil {
+		err = f.Sync()
+	}
+	if closing := f.Close(); err == nil {
+		err = closing
+	}
+	if err == nil {
+		err = os.Rename(f.Name(), file)
+	}
+	if err == nil {
+		err = syncDirectory(dir)
+	}
+	return err
+}
+
+// syncDirectory makes the names in a directory durable, where the system can.
+func syncDirectory(dir string) error {
+	if runtime.GOOS == "windows" {
+		return nil
+	}
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}

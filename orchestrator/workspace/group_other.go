@@ -1,0 +1,11 @@
+//go:build !unix
+
+package workspace
+
+import "os/exec"
+
+// ownGroup does nothing where there are no process groups.
+func ownGroup(*exec.Cmd) {}
+
+// terminate kills where there is no signal that asks.
+func terminate(cmd *exec.Cmd) error { return cmd.Process.Kill() }
