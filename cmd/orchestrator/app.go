@@ -26,6 +26,9 @@ type app struct {
 	log       zerolog.Logger
 	logStream redirect // the part of the log that people see
 
+	// interrupt does what Ctrl-C does, for a terminal whose keys are read; nil in tests.
+	interrupt func()
+
 	started bool // a command has begun: flags and arguments were accepted
 	closers []func() error
 }
@@ -78,7 +81,8 @@ func (a *app) status(ctx context.Context, err error) int {
 	switch {
 	case errors.Is(context.Cause(ctx), errInterrupted):
 		return exitInterrupted
-	case errors.Is(err, store.ErrAmbiguous), errors.Is(err, store.ErrNotFound), errors.Is(err, orchestrator.ErrAppServer), errors.Is(err, orchestrator.ErrTokenFile):
+	case errors.Is(err, store.ErrAmbiguous), errors.Is(err, store.ErrNotFound), errors.Is(err, orchestrator.ErrAppServer), errors.Is(err, orchestrator.ErrTokenFile),
+		errors.Is(err, orchestrator.ErrPrices):
 		return exitUsage
 	}
 	return exitEnvironment

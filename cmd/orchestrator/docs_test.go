@@ -68,6 +68,9 @@ func TestDocumentedCommands(t *testing.T) {
 			env.Setenv("HOME", env.WorkDir)
 			env.Setenv("ORCHESTRATOR_DATA_DIR", filepath.Join(env.WorkDir, "data"))
 			env.Setenv("ORCHESTRATOR_APP_SERVER", "scripted:script.yaml")
+			if cache, err := os.UserCacheDir(); err == nil { // HOME is another one there
+				env.Setenv("GOCACHE", filepath.Join(cache, "go-build"))
+			}
 			return os.CopyFS(filepath.Join(env.WorkDir, "examples"), os.DirFS(filepath.Join(root, "examples")))
 		},
 	})
@@ -88,6 +91,9 @@ func docStory(text, script string) string {
 			for line := range strings.Lines(body) {
 				if command, ok := strings.CutPrefix(line, "$ orchestrator "); ok {
 					commands++
+					if strings.Contains(command, "# exit status ") {
+						story.WriteString("! ")
+					}
 					fmt.Fprintf(&story, "exec sh -e command%d.sh\n", commands)
 					fmt.Fprintf(&archive, "-- command%d.sh --\norchestrator %s", commands, command)
 				}
@@ -97,7 +103,7 @@ func docStory(text, script string) string {
 	if commands == 0 {
 		return ""
 	}
-	return story.String() + "\n" + archive.String() + "-- greet.go --\npackage greet\n-- script.yaml --\n" + script
+	return story.String() + "\n" + archive.String() + "-- go.mod --\nmodule greet\n\ngo 1.24\n-- greet.go --\npackage greet\n-- script.yaml --\n" + script
 }
 
 func read(t *testing.T, file string) string {

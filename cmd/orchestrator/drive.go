@@ -8,11 +8,10 @@ import (
 
 	"github.com/seed-e05a5b32/orchestrator/orchestrator"
 	"github.com/seed-e05a5b32/orchestrator/orchestrator/engine"
-	"github.com/seed-e05a5b32/orchestrator/orchestrator/store"
 	"github.com/seed-e05a5b32/orchestrator/workflow"
 )
 
-// drive runs one task of an orchestrator and reports about it.
+// drive runs one task of an orchestrator, with those that belong to it, and reports about it.
 type drive struct {
 	app     *app
 	o       *orchestrator.Orchestrator
@@ -22,11 +21,16 @@ type drive struct {
 
 	reporter reporter
 	state    workflow.TaskState
-	seq      int64 // of the last event that was reported
+	watched
+	asking
+	// waits is set when the run ended because the task waits for a person.
+	waits *waits
 }
 
 func (a *app) newDrive(o *orchestrator.Orchestrator, f runFlags, task string) *drive {
-	d := &drive{app: a, o: o, flags: f, task: task}
+	d := &drive{app: a, o: o, flags: f, task: task, watched: watched{seq: map[string]int64{}, family: family{}}}
+	d.answers = make(chan typed, 1)
+	d.tried = map[turnQuestion]bool{}
 	colours := paletteFor(a.stdout)
 	switch {
 	case f.json:
@@ -36,6 +40,10 @@ func (a *app) newDrive(o *orchestrator.Orchestrator, f runFlags, task string) *d
 		if isTerminal(a.stderr) {
 			live.log, live.logAfter = &a.logStream, a.stderr
 		}
+		if in := terminalInput(a.stdin); in != nil && a.interrupt != nil {
+			live.in, live.answers, live.interrupt = in, d.answers, a.interrupt
+			d.interactive = true
+		}
 		d.reporter = live
 	default:
 		d.reporter = &plainReporter{out: a.stdout, palette: colours, lines: timeline{verbose: f.verbose}}
@@ -43,16 +51,27 @@ func (a *app) newDrive(o *orchestrator.Orchestrator, f runFlags, task string) *d
 	return d
 }
 
-// run drives the task until it ends or ctx does, and returns the exit status as an error.
+// run drives the task until it ends, waits for a person, or ctx ends, and
+// returns the exit status as an error.
 func (d *drive) run(ctx context.Context) error {
 	told, err := readStory(ctx, d.o.Store(), d.task)
 	if err != nil {
 		return err
 	}
-	d.state, d.seq = told.state.Status, told.state.Version
-	updates := d.o.Engine().Subscribe(d.task)
+	if d.prepared, err = preparedAnswers(told.team, d.flags.answers); err != nil {
+		return usage(err)
+	}
+	updates := d.o.Engine().Subscribe("")
 	defer updates.Close()
-	d.reporter.begin(told.team, told.records)
+	if err := d.resumePaused(ctx); err != nil {
+		return err
+	}
+	earlier, err := d.look(ctx, d.o.Store(), d.task)
+	if err != nil {
+		return err
+	}
+	d.state = d.family[d.task].Status
+	d.reporter.begin(told.team, earlier)
 	for _, remark := range d.remarks {
 		d.reporter.note(remark)
 	}
@@ -80,19 +99,26 @@ func (d *drive) follow(ctx context.Context, updates *engine.Subscription) (workf
 		ended <- err
 	}()
 	var runErr, waitErr error
-	for interrupted := ctx.Done(); ended != nil && ran != nil; {
+	d.consider(ctx)
+	for interrupted := ctx.Done(); ended != nil && ran != nil && d.waits == nil; {
 		select {
 		case u, ok := <-updates.Updates():
 			if ok {
-				d.report(u)
+				if d.report(u) {
+					d.consider(ctx)
+				}
 				break
 			}
 			// Too slow a reader misses what is in the store anyhow.
-			updates = d.o.Engine().Subscribe(d.task)
+			updates = d.o.Engine().Subscribe("")
 			defer updates.Close()
 			if err := d.catchUp(ctx); err != nil {
 				stop()
 			}
+			d.consider(ctx)
+		case t := <-d.answers:
+			d.give(ctx, t.ask, t.answer, userName())
+			d.reporter.asks(d.family.asks())
 		case waitErr = <-ended:
 			ended = nil
 		case runErr = <-ran:
@@ -126,33 +152,13 @@ func waitError(err error) error {
 	return err
 }
 
-func (d *drive) report(u engine.Update) {
-	switch {
-	case u.Record != nil:
-		d.record(store.Record{Task: u.Task, Seq: u.Record.Seq, Event: u.Record.Event, Effects: u.Record.Effects})
-	case u.Progress != nil:
-		d.reporter.progress(u.Progress.Turn, u.Progress.Node, u.Progress.Progress)
-	}
-}
-
-func (d *drive) record(rec store.Record) {
-	if rec.Seq <= d.seq {
-		return
-	}
-	d.seq = rec.Seq
-	d.reporter.record(rec)
-}
-
 // catchUp reports what was committed and did not come as an update.
 func (d *drive) catchUp(ctx context.Context) error {
-	records, err := d.o.Store().Events(ctx, d.task, d.seq)
-	if err != nil {
-		return err
-	}
+	records, err := d.look(ctx, d.o.Store(), d.task)
 	for _, rec := range records {
-		d.record(rec)
+		d.reporter.record(rec)
 	}
-	return nil
+	return err
 }
 
 // conclude tells the end and turns it into an exit status.
@@ -162,34 +168,54 @@ func (d *drive) conclude(ctx context.Context, state workflow.State, err error, c
 	}
 	switch {
 	case state.Status == workflow.TaskSucceeded && err == nil:
-		d.reporter.end(changes)
+		d.reporter.end(ending{changes: changes})
+		d.noteSpawned()
 		return nil
 	case state.Status.Terminal() && err == nil:
-		d.reporter.end(changes)
+		d.reporter.end(ending{changes: changes})
+		d.noteSpawned()
 		return quietExit(exitTaskFailed)
+	case d.waits != nil && err == nil:
+		d.waits.resume, d.waits.dataDir = d.resumeCommand(), d.flags.dataDir
+		d.reporter.end(ending{waits: d.waits})
+		if len(d.waits.paused) > 0 {
+			return quietExit(exitPaused)
+		}
+		return quietExit(exitWaiting)
 	case errors.Is(context.Cause(ctx), errOutput) && err == nil:
 		fmt.Fprintf(d.app.stderr, "nobody takes the output any more; task %s is kept. Go on with:\n  %s\n", d.task, d.resumeCommand())
-		d.reporter.end("")
+		d.reporter.end(ending{})
 		return quietExit(exitEnvironment)
 	case errors.Is(context.Cause(ctx), errInterrupted) && err == nil:
-		d.reporter.end("")
+		d.reporter.end(ending{})
 		d.reporter.note(fmt.Sprintf("interrupted; task %s is kept. Go on with:\n  %s", d.task, d.resumeCommand()))
 		return quietExit(exitInterrupted)
 	case err == nil:
 		err = errors.New("the engine stopped before the task ended")
 	}
-	d.reporter.end("")
+	d.reporter.end(ending{})
 	d.reporter.note(fmt.Sprintf("task %s is kept. Go on with:\n  %s", d.task, d.resumeCommand()))
 	return err
 }
 
+// noteSpawned names the tasks that agents have started and that have not ended.
+func (d *drive) noteSpawned() {
+	for _, s := range d.family.sorted() {
+		if s.Parent != nil && s.Parent.Spawned && !s.Status.Terminal() {
+			d.reporter.note(fmt.Sprintf("task %s of team %s, which an agent has started, is %s. Go on with:\n  %s", s.Task, s.Team, s.Status, d.resumeCommandOf(s.Task)))
+		}
+	}
+}
+
 // resumeCommand is what to type to go on.
-func (d *drive) resumeCommand() string {
-	parts := []string{"orchestrator run --resume", d.task}
+func (d *drive) resumeCommand() string { return d.resumeCommandOf(d.task) }
+
+func (d *drive) resumeCommandOf(task string) string {
+	parts := []string{"orchestrator run --resume", task}
 	for _, flag := range []struct{ name, value string }{
 		{"--app-server", d.flags.server.server}, {"--app-server-token-file", d.flags.server.tokenFile},
 		{"--letta", d.flags.server.letta}, {"--letta-home", d.flags.server.lettaHome},
-		{"--data-dir", d.flags.dataDir}, {"--roles", d.flags.roles},
+		{"--data-dir", d.flags.dataDir}, {"--roles", d.flags.roles}, {"--prices", d.flags.prices},
 	} {
 		if flag.value != "" {
 			parts = append(parts, flag.name, shellWord(flag.value))

@@ -3,9 +3,11 @@ package main
 // Exit statuses. They are part of the interface: see exitStatusHelp.
 const (
 	exitOK          = 0   // the task succeeded, or the command did its work
-	exitTaskFailed  = 1   // the task ended failed or cancelled
+	exitTaskFailed  = 1   // the task ended failed or cancelled, or what was checked is wrong
 	exitUsage       = 2   // bad flags, bad team file, bad input
 	exitEnvironment = 3   // App Server, data directory or storage
+	exitWaiting     = 5   // everything that is left of the task waits for a person
+	exitPaused      = 6   // the task is paused, by a limit or by a person
 	exitInterrupted = 130 // the user interrupted; the task can be resumed
 	exitBrokenPipe  = 141 // the reader of the standard output went away
 )
@@ -14,10 +16,16 @@ const exitStatusHelp = `Exit statuses of every command:
 
     0  the task succeeded, or the command did its work
     1  the task ended as failed or cancelled; for "appserver turn": the turn
-       ended with another stop reason than end_turn
-    2  bad usage: flags, a team file or an input that is wrong
+       ended with another stop reason than end_turn; for "validate": a team
+       file has an error
+    2  bad usage: flags, a team file or an input that is wrong, a file that
+       cannot be read
     3  the environment: App Server not reachable, data directory in use,
        storage trouble
+    5  waiting for a person: all that is left of the task are open gates. What to
+       type is printed; then "orchestrator run --resume TASK" goes on
+    6  paused: a limit was reached and no rule says what happens then, or
+       somebody paused the task. "orchestrator resume TASK" goes on
   130  interrupted by the user; a task that was running can be resumed with
        "orchestrator run --resume TASK"
   141  the reader of the output went away (| head); a task that was running can

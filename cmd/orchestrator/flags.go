@@ -62,6 +62,16 @@ func oneArgument(what string) cobra.PositionalArgs {
 	}
 }
 
+// arguments asks for so many arguments and says which.
+func arguments(least, most int, what string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) >= least && len(args) <= most {
+			return nil
+		}
+		return fmt.Errorf("%s needs %s\n  example: %s", cmd.CommandPath(), what, firstExample(cmd))
+	}
+}
+
 func noArguments(cmd *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return nil

@@ -52,6 +52,9 @@ func plural(n int, noun string) string {
 	if n == 1 {
 		return "1 " + noun
 	}
+	if strings.HasSuffix(noun, "ch") {
+		noun += "e"
+	}
 	return strconv.Itoa(n) + " " + noun + "s"
 }
 
@@ -61,6 +64,26 @@ func formatTime(t time.Time, loc *time.Location) string {
 		return "-"
 	}
 	return t.In(loc).Format("2006-01-02 15:04:05.000 -07:00")
+}
+
+// formatClock writes a time of the coming hours where the reader is, with the
+// day where it is another one.
+func formatClock(t time.Time) string { return clockText(t, time.Now(), time.Local) }
+
+func clockText(t, now time.Time, loc *time.Location) string {
+	t, now = t.In(loc), now.In(loc)
+	if t.YearDay() == now.YearDay() && t.Year() == now.Year() {
+		return t.Format("15:04")
+	}
+	return t.Format("2006-01-02 15:04")
+}
+
+// until is a deadline in parentheses; empty where there is none.
+func until(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return " (until " + formatClock(t) + ")"
 }
 
 // shortRevision is enough of a team's hash to tell revisions apart.

@@ -26,11 +26,12 @@ func newGraph(a *app) *cobra.Command {
 	var format, rolesDir string
 	cmd := &cobra.Command{
 		Use:   "graph FILE",
-		Short: "Draw the agents and rules of a team",
-		Long: `Draws a team file on the standard output: the agents, the ends of the task and
-the rules between them, each with its number, its reasons and how often it may
-fire. Rules about every agent (from: "*") are drawn once, from a node that
-stands for all of them.
+		Short: "Draw the nodes and rules of a team",
+		Long: `Draws a team file on the standard output: the agents, checks, gates and
+sub-teams, the ends of the task and the rules between them, each with its
+number, its reasons and how often it may fire. Rules about every node
+(from: "*") are drawn once, from a node that stands for all of them. Branches
+that wait for each other meet in a node of their own, "join: all".
 
   mermaid   text that GitHub, GitLab and many editors show as a picture
   dot       text for Graphviz

@@ -9,6 +9,8 @@ import (
 	"os/signal"
 	"syscall"
 	"time"
+
+	"golang.org/x/term"
 )
 
 // errInterrupted is the cause of a context that the user ended with Ctrl-C.
@@ -18,11 +20,22 @@ var errInterrupted = errors.New("interrupted")
 // timeout(1), terminals and package runners signal the process and its group.
 const sameRequest = 200 * time.Millisecond
 
+// interruption ends a context when the user wants the end.
+type interruption struct {
+	ctx context.Context
+	// cancel ends it for another reason.
+	cancel context.CancelCauseFunc
+	// request does what a signal does.
+	request func()
+	// stop gives the signals back and ends the context.
+	stop func()
+}
+
 // withInterrupt returns a context that the first SIGINT, SIGTERM or SIGHUP (the
-// terminal was closed) ends. The second one ends the process at once. cancel
-// ends it for another reason.
-func withInterrupt(stdout, stderr io.Writer) (ctx context.Context, cancel context.CancelCauseFunc, stop func()) {
-	ctx, cancel = context.WithCancelCause(context.Background())
+// terminal was closed) ends. The second one ends the process at once.
+func withInterrupt(stdin io.Reader, stdout, stderr io.Writer) interruption {
+	ctx, cancel := context.WithCancelCause(context.Background())
+	restore := terminalState(stdin)
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 	if !signal.Ignored(syscall.SIGHUP) { // nohup means it
@@ -46,6 +59,7 @@ func withInterrupt(stdout, stderr io.Writer) (ctx context.Context, cancel contex
 				if time.Since(first) < sameRequest {
 					continue
 				}
+				restore()
 				if isTerminal(stdout) {
 					fmt.Fprint(stdout, "\x1b[?25h") // the live view hides the cursor
 				}
@@ -56,11 +70,33 @@ func withInterrupt(stdout, stderr io.Writer) (ctx context.Context, cancel contex
 			cancel(errInterrupted)
 		}
 	}()
-	return ctx, cancel, func() {
-		signal.Stop(signals)
-		signal.Stop(pipes)
-		close(stopped)
-		<-ended
-		cancel(nil)
+	return interruption{
+		ctx: ctx, cancel: cancel,
+		request: func() {
+			select {
+			case signals <- os.Interrupt:
+			default: // there are requests enough
+			}
+		},
+		stop: func() {
+			signal.Stop(signals)
+			signal.Stop(pipes)
+			close(stopped)
+			<-ended
+			cancel(nil)
+		},
 	}
+}
+
+// terminalState returns what puts a terminal back into the state that it is in now.
+func terminalState(in io.Reader) (restore func()) {
+	f, ok := in.(*os.File)
+	if !ok || !term.IsTerminal(int(f.Fd())) {
+		return func() {}
+	}
+	state, err := term.GetState(int(f.Fd()))
+	if err != nil {
+		return func() {}
+	}
+	return func() { _ = term.Restore(int(f.Fd()), state) } // the process ends in any case
 }

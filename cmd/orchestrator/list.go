@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -19,18 +20,19 @@ func newList(a *app) *cobra.Command {
 	var dataDir, team string
 	var states []string
 	var limit int
-	var asJSON bool
+	var all, asJSON bool
 	cmd := &cobra.Command{
 		Use:   "list",
 		Short: "List the tasks, the newest first",
 		Example: `  orchestrator list
+  orchestrator list --state waiting --state paused --all
   orchestrator list --state failed --team plan-code-review --json`,
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if limit < 0 {
 				return usage(fmt.Errorf("--limit %d is less than 0", limit))
 			}
-			filter := store.Filter{Team: team, Limit: limit}
+			filter := store.Filter{Team: team, Limit: limit, Children: all}
 			if limit == 0 {
 				filter.Limit = math.MaxInt32 // the store takes 0 for its default
 			}
@@ -75,6 +77,7 @@ func newList(a *app) *cobra.Command {
 	flags.StringSliceVar(&states, "state", nil, "only tasks in this state (queued, running, waiting, paused, succeeded, failed, cancelled); may be repeated")
 	flags.StringVar(&team, "team", "", "only tasks of this team")
 	flags.IntVar(&limit, "limit", 100, "at most so many; 0 is all")
+	flags.BoolVarP(&all, "all", "a", false, "also the tasks of sub-teams, and those that agents have started")
 	flags.BoolVar(&asJSON, "json", false, "one JSON object per line")
 	return cmd
 }
@@ -112,10 +115,28 @@ type listJSON struct {
 	Updated time.Time          `json:"updated"`
 	// Explanation is empty while the task has not ended.
 	Explanation string `json:"explanation,omitempty"`
+	// Cost is in US dollars: what is known of it; Unpriced names models without a price.
+	Cost     float64  `json:"cost,omitempty"`
+	Unpriced []string `json:"unpriced,omitempty"`
+	// Parent is the task that this one belongs to.
+	Parent string `json:"parent,omitempty"`
+	// WaitsFor is what people are asked, and Paused why the task is paused.
+	WaitsFor []ask       `json:"waits_for,omitempty"`
+	Paused   *pausedTask `json:"paused,omitempty"`
 }
 
 func listEntry(t workflow.State) listJSON {
-	entry := listJSON{t.Task, t.Team, t.Status, t.Attempts, t.Usage.TotalTokens, t.Created, t.Updated, ""}
+	entry := listJSON{
+		Task: t.Task, Team: t.Team, State: t.Status, Turns: t.Attempts, Tokens: t.Usage.TotalTokens, Created: t.Created, Updated: t.Updated,
+		Cost: float64(t.Cost) / 1e6, Unpriced: t.Unpriced, WaitsFor: asksOf(t),
+	}
+	if t.Parent != nil {
+		entry.Parent = t.Parent.Task
+	}
+	if t.Status == workflow.TaskPaused {
+		p := pausedOf(t)
+		entry.Paused = &p
+	}
 	if t.Result != nil {
 		entry.Explanation = t.Result.Explanation
 	}
@@ -123,25 +144,14 @@ func listEntry(t workflow.State) listJSON {
 }
 
 func taskRows(tasks []workflow.State, now time.Time) [][]string {
-	rows := [][]string{{"TASK", "TEAM", "STATE", "TURNS", "TOKENS", "AGE", "NOW"}}
+	rows := [][]string{{"TASK", "TEAM", "STATE", "TURNS", "TOKENS", "COST", "AGE", "NOW"}}
 	for _, t := range tasks {
 		rows = append(rows, []string{
 			t.Task, t.Team, string(t.Status), fmt.Sprint(t.Attempts), formatCount(t.Usage.TotalTokens),
-			formatElapsed(now.Sub(t.Created)), oneLine(currently(t), 60),
+			cmp.Or(spendingOf(t).short(), "-"), formatElapsed(now.Sub(t.Created)), oneLine(currently(t, now), 60),
 		})
 	}
 	return rows
-}
-
-// currently says in a few words what a task does, or why it ended.
-func currently(t workflow.State) string {
-	switch {
-	case t.Result != nil:
-		return t.Result.Explanation
-	case len(t.Turns) > 0:
-		return t.Turns[0].Node + " " + string(t.Turns[0].State)
-	}
-	return ""
 }
 
 // writeTable aligns columns with two spaces between them.

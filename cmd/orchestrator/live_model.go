@@ -19,27 +19,43 @@ const (
 	defaultTurnTimeout = runner.DefaultTurnTimeout
 )
 
+// turnRef names a turn of one of the tasks that are watched.
+type turnRef struct {
+	task string
+	turn int
+}
+
+// liveStep is an attempt that has not ended.
+type liveStep struct {
+	step
+	ref  turnRef
+	name string
+	// limit is how long it may take; 0 is not known.
+	limit time.Duration
+}
+
 type (
 	// runningMsg replaces the attempts that have not ended.
-	runningMsg []step
+	runningMsg []liveStep
 	// progressMsg is one observation of one of them.
 	progressMsg struct {
-		turn     int
+		ref      turnRef
 		progress engine.Progress
 	}
 	tickMsg time.Time
 )
 
-// liveModel is the part of the terminal that is redrawn: one line per running turn.
+// liveModel is the part of the terminal that is redrawn: one line per running
+// turn, and below them what a person is asked.
 type liveModel struct {
 	style    lineStyle
-	timeouts map[string]time.Duration
 	width    int
 	now      time.Time
 	frame    int
-	running  []step
-	activity map[int]activity // by turn
-	drawn    chan<- struct{}  // closed when frames are drawn for certain; nil is nobody waits
+	running  []liveStep
+	activity map[turnRef]activity
+	drawn    chan<- struct{} // closed when frames are drawn for certain; nil is nobody waits
+	prompt   prompt
 }
 
 // framesDrawn is the number of ticks after which the first frame is on the
@@ -52,12 +68,8 @@ type activity struct {
 	tokens int64
 }
 
-func newLiveModel(style lineStyle, team *workflow.Team, drawn chan<- struct{}) liveModel {
-	m := liveModel{style: style, timeouts: map[string]time.Duration{}, activity: map[int]activity{}, now: time.Now(), drawn: drawn}
-	for name, agent := range team.Agents {
-		m.timeouts[name] = agent.TurnTimeout
-	}
-	return m
+func newLiveModel(style lineStyle, drawn chan<- struct{}) liveModel {
+	return liveModel{style: style, activity: map[turnRef]activity{}, now: time.Now(), drawn: drawn}
 }
 
 func tick() tea.Cmd {
@@ -80,15 +92,21 @@ func (m liveModel) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 		return m, tick()
 	case runningMsg:
 		m.running = msg
-		known := make(map[int]activity, len(msg))
+		known := make(map[turnRef]activity, len(msg))
 		for _, st := range msg {
-			known[st.Turn] = m.activity[st.Turn]
+			known[st.ref] = m.activity[st.ref]
 		}
 		m.activity = known
 	case progressMsg:
-		if _, live := m.activity[msg.turn]; live {
-			m.activity[msg.turn] = m.activity[msg.turn].after(msg.progress)
+		if _, live := m.activity[msg.ref]; live {
+			m.activity[msg.ref] = m.activity[msg.ref].after(msg.progress)
 		}
+	case asksMsg:
+		m.prompt = m.prompt.with(msg)
+	case tea.KeyPressMsg:
+		m.prompt = m.prompt.key(msg)
+	case tea.PasteMsg:
+		m.prompt = m.prompt.typing(msg.Content)
 	}
 	return m, nil
 }
@@ -111,39 +129,80 @@ func (a activity) after(p engine.Progress) activity {
 		a.what = "waits for its conversation"
 	case engine.ProgressReconcile:
 		a.what = "asking what became of it"
+	case engine.ProgressOutput:
+		if line := lastLine(p.Text); line != "" {
+			a.what = line
+		}
 	case engine.ProgressToolDone:
 	}
 	return a
 }
 
+// lastLine is the last line of a text that says something.
+func lastLine(text string) string {
+	text = strings.TrimRight(text, " \t\r\n")
+	return strings.TrimSpace(text[strings.LastIndexAny(text, "\r\n")+1:])
+}
+
 // View implements tea.Model.
 func (m liveModel) View() tea.View {
-	lines := make([]string, 0, len(m.running))
+	lines := make([]string, 0, len(m.running)+2)
 	for i := range m.running {
 		lines = append(lines, m.line(&m.running[i]))
 	}
+	lines = append(lines, m.prompt.lines(m.style, m.width)...)
 	return tea.NewView(strings.Join(lines, "\n"))
 }
 
-func (m liveModel) line(st *step) string {
+func (m liveModel) line(st *liveStep) string {
 	frames := []rune(spinnerFrames)
 	mark := string(frames[m.frame%len(frames)])
 	elapsed := st.elapsed(m.now)
-	a := m.activity[st.Turn]
+	show := func(what string, tail ...string) string {
+		return m.style.runningLine(m.width, mark, st.name, elapsed, what, tail...)
+	}
 	switch {
 	case st.NotBefore.After(m.now):
-		return m.style.runningLine(m.width, mark, st.Node, elapsed, "again in "+formatElapsed(st.NotBefore.Sub(m.now)))
+		return show("again in " + formatElapsed(st.NotBefore.Sub(m.now)))
+	case st.Kind == workflow.KindGate:
+		return show("waits for a person", leftUntil(st.Expires, m.now)...)
 	case st.Sent.IsZero():
-		return m.style.runningLine(m.width, mark, st.Node, elapsed, "starting")
+		return show("starting")
+	case st.Kind == workflow.KindTeam:
+		return show("task "+st.Child, tokensOf(st.ChildUsage.TotalTokens)...)
 	}
-	var tail []string
-	if a.tokens > 0 {
-		tail = append(tail, formatCount(a.tokens)+" tokens")
+	for _, q := range st.Questions {
+		if q.Answer == nil {
+			return show("asks: "+oneLine(q.Text, 200), leftUntil(q.Expires, m.now)...)
+		}
 	}
-	limit := cmp.Or(m.timeouts[st.Node], defaultTurnTimeout)
-	tail = append(tail, formatLeft(limit-elapsed)+" left of "+formatLimit(limit))
-	what := oneLine(cmp.Or(a.what, "waiting for the model"), 200)
-	return m.style.runningLine(m.width, mark, st.Node, elapsed, what, tail...)
+	a := m.activity[st.ref]
+	tail := tokensOf(a.tokens)
+	if st.limit > 0 {
+		tail = append(tail, formatLeft(st.limit-elapsed)+" left of "+formatLimit(st.limit))
+	}
+	what := cmp.Or(a.what, "waiting for the model")
+	if st.Kind == workflow.KindCheck {
+		what = cmp.Or(a.what, "running")
+	}
+	if n := len(st.Progress); n > 0 {
+		what = progressText(st.Progress[n-1]) + " · " + what
+	}
+	return show(oneLine(what, 200), tail...)
+}
+
+func tokensOf(n int64) []string {
+	if n == 0 {
+		return nil
+	}
+	return []string{formatCount(n) + " tokens"}
+}
+
+func leftUntil(deadline, now time.Time) []string {
+	if deadline.IsZero() {
+		return nil
+	}
+	return []string{formatLeft(deadline.Sub(now)) + " left"}
 }
 
 // formatLimit writes a limit as the team file does: 15m, not 15m00s.

@@ -10,10 +10,11 @@ func main() { os.Exit(Main(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }
 
 // Main runs the command line and returns the exit status.
 func Main(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
-	ctx, cancel, stop := withInterrupt(stdout, stderr)
-	defer stop()
-	out := newOutput(stdout, cancel)
-	a := &app{stdin: stdin, stdout: out, stderr: stderr}
+	i := withInterrupt(stdin, stdout, stderr)
+	defer i.stop()
+	out := newOutput(stdout, i.cancel)
+	a := &app{stdin: stdin, stdout: out, stderr: stderr, interrupt: i.request}
+	ctx := i.ctx
 	defer a.close()
 	root := newRoot(a)
 	root.SetArgs(args)

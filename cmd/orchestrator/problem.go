@@ -52,7 +52,10 @@ func diagnose(err error) (what, todo string) {
 // diagnoseFile knows what goes wrong with files and directories that people name.
 func diagnoseFile(err error) (what, todo string, ok bool) {
 	pe, isPath := errors.AsType[*fs.PathError](err)
+	worktree, isWorktree := errors.AsType[*orchestrator.WorktreeError](err)
 	switch {
+	case isWorktree:
+		return worktree.Detail, worktree.Fix, true
 	case errors.Is(err, orchestrator.ErrWorkspace) && isPath && errors.Is(err, fs.ErrNotExist):
 		return "there is no directory " + pe.Path + " for the agents to work in", "make it, or name another one with --workspace", true
 	case errors.Is(err, orchestrator.ErrWorkspace):
@@ -83,7 +86,7 @@ func diagnoseStore(err error) (what, todo string, ok bool) {
 		if e.PID != 0 {
 			holder = fmt.Sprintf("%s (process %d)", e.Command, e.PID)
 		}
-		return fmt.Sprintf("the data directory %s is in use by %s", e.Dir, holder), "wait for it to end, stop it, or use another directory with --data-dir", true
+		return fmt.Sprintf("the data directory %s is in use by %s", e.Dir, holder), "wait for it to end, or stop it: Ctrl-C in its terminal keeps its task. What a run asks is answered in its terminal. --data-dir chooses another directory", true
 	}
 	if e, is := errors.AsType[*store.AmbiguousError](err); is {
 		return e.Error(), "", true

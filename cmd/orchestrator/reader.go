@@ -41,6 +41,8 @@ type taskStory struct {
 	records []store.Record
 	team    *workflow.Team
 	file    string
+	// children are the tasks that it has started, and theirs, as sub-teams or by its agents.
+	children []workflow.State
 }
 
 // readStory reads a task by its ID, or by the beginning or end of it.
@@ -58,9 +60,30 @@ func readStory(ctx context.Context, s *store.Store, id string) (taskStory, error
 		return taskStory{}, err
 	}
 	// Roles were checked when the task was submitted.
-	team, err := workflow.Parse(revision.File, revision.Source, workflow.ParseOptions{})
+	team, err := workflow.Parse(revision.File, revision.Source, workflow.ParseOptions{Load: workflow.LoadSources(revision.File, revision.Sources)})
 	if err != nil {
 		return taskStory{}, err
 	}
-	return taskStory{state: state, records: records, team: team, file: revision.File}, nil
+	children, err := descendants(ctx, s, state.Task)
+	if err != nil {
+		return taskStory{}, err
+	}
+	return taskStory{state: state, records: records, team: team, file: revision.File, children: children}, nil
+}
+
+// descendants are the tasks that a task has started, and theirs.
+func descendants(ctx context.Context, s *store.Store, task string) ([]workflow.State, error) {
+	children, err := s.Children(ctx, task)
+	if err != nil {
+		return nil, err
+	}
+	var out []workflow.State
+	for _, child := range children {
+		more, err := descendants(ctx, s, child.Task)
+		if err != nil {
+			return nil, err
+		}
+		out = append(append(out, child), more...)
+	}
+	return out, nil
 }

@@ -20,7 +20,7 @@ func remedy(s *story) string {
 	case workflow.ReasonInsufficientCredits:
 		return "add credit at the model provider, then " + again
 	case workflow.ReasonBudgetExceeded:
-		return fmt.Sprintf("read why it took so many turns (orchestrator show %s), raise limits.turns, then %s", s.Task, again)
+		return fmt.Sprintf("read what used it up (orchestrator show %s), raise the limit in the team file, then %s", s.Task, again)
 	case workflow.ReasonTurnTimeout, workflow.ReasonStalled:
 		return fmt.Sprintf("raise turn_timeout or stall_timeout of %q if the work needs it, then %s", s.Result.Node, again)
 	case workflow.ReasonNoOutcome:

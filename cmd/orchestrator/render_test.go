@@ -20,7 +20,7 @@ func TestPlainReporterPrintsOneLinePerEvent(t *testing.T) {
 			for _, rec := range j.records[1:] {
 				r.record(rec)
 			}
-			r.end("branch main: 3 files changed, +41 −7")
+			r.end(ending{changes: "branch main: 3 files changed, +41 −7"})
 			golden(t, "plain-"+name+".txt", out.String())
 			if strings.Contains(out.String(), "\x1b") {
 				t.Error("there is an escape sequence in plain output")
@@ -37,9 +37,9 @@ func TestVerboseShowsInputOutputAndTools(t *testing.T) {
 	for _, rec := range j.records[2:5] {
 		r.record(rec)
 	}
-	r.progress(2, "coder", engine.Progress{Kind: engine.ProgressTool, Tool: "Edit", Argument: "cmd/root.go"})
-	r.progress(2, "coder", engine.Progress{Kind: engine.ProgressRetry, Text: "the App Server asks the model again (1 of 3): 500"})
-	r.progress(2, "coder", engine.Progress{Kind: engine.ProgressText, Text: "not shown"})
+	r.progress("01JDQ7", 2, "coder", engine.Progress{Kind: engine.ProgressTool, Tool: "Edit", Argument: "cmd/root.go"})
+	r.progress("01JDQ7", 2, "coder", engine.Progress{Kind: engine.ProgressRetry, Text: "the App Server asks the model again (1 of 3): 500"})
+	r.progress("01JDQ7", 2, "coder", engine.Progress{Kind: engine.ProgressText, Text: "not shown"})
 	golden(t, "plain-verbose.txt", out.String())
 }
 
@@ -53,7 +53,7 @@ func TestResumedRunEndsLikeTheWhole(t *testing.T) {
 		for _, rec := range j.records[cut+1:] {
 			r.record(rec)
 		}
-		r.end("")
+		r.end(ending{})
 		whole := strings.Replace(readGolden(t, "plain-succeeded.txt"), "  branch main: 3 files changed, +41 −7\n", "", 1)
 		if out.String() != whole {
 			t.Fatalf("cut after event %d:\n%s\nwant\n%s", cut+1, out.String(), whole)
@@ -99,7 +99,7 @@ func TestJSONReporterEndsWithTheSummary(t *testing.T) {
 	for _, rec := range j.records[1:] {
 		r.record(rec)
 	}
-	r.end("")
+	r.end(ending{})
 	golden(t, "summary.json", out.String())
 	lines := strings.Split(strings.TrimSpace(events.String()), "\n")
 	if len(lines) != len(j.records) {

@@ -14,28 +14,38 @@ import (
 type jsonReporter struct {
 	out    io.Writer
 	events io.Writer
-	story  story
+	lines  timeline
 	state  func() workflow.TaskState
 }
 
-func (r *jsonReporter) begin(_ *workflow.Team, earlier []store.Record) {
+func (r *jsonReporter) begin(team *workflow.Team, earlier []store.Record) {
+	r.lines.story.team, r.lines.children = team, map[string]*childStory{}
 	for _, rec := range earlier {
 		r.record(rec)
 	}
 }
 
 func (r *jsonReporter) record(rec store.Record) {
-	r.story.apply(rec.Event, rec.Effects)
+	s, _ := r.lines.of(rec)
+	s.apply(rec.Event, rec.Effects)
 	writeJSONLine(r.events, recordLine{rec.Task, rec.Seq, rec.Event, rec.Effects})
 }
 
-func (r *jsonReporter) progress(int, string, engine.Progress) {}
+func (r *jsonReporter) progress(string, int, string, engine.Progress) {}
+
+func (r *jsonReporter) asks([]ask) {}
 
 func (r *jsonReporter) note(text string) {
 	writeJSONLine(r.events, map[string]string{"note": text})
 }
 
-func (r *jsonReporter) end(string) { writeJSONLine(r.out, summarize(&r.story, r.state())) }
+func (r *jsonReporter) end(last ending) {
+	out := summarize(&r.lines.story, r.state())
+	if last.waits != nil {
+		out.WaitsFor, out.Paused = last.waits.asks, last.waits.paused
+	}
+	writeJSONLine(r.out, out)
+}
 
 // recordLine is the public form of a journal entry.
 type recordLine struct {
@@ -54,6 +64,14 @@ type summary struct {
 	Tokens   int64              `json:"tokens"`
 	// Explanation is one sentence; empty while the task has not ended.
 	Explanation string `json:"explanation"`
+	// Cost is in US dollars: what is known of it. It is left out where nothing is
+	// known, and incomplete where Unpriced names models without a price.
+	Cost     *float64 `json:"cost,omitempty"`
+	Unpriced []string `json:"unpriced,omitempty"`
+	// WaitsFor is what people are asked, where the run ended because of it.
+	WaitsFor []ask `json:"waits_for,omitempty"`
+	// Paused are the tasks that are paused: this one, or one of a sub-team.
+	Paused []pausedTask `json:"paused,omitempty"`
 }
 
 type summaryHandoff struct {
@@ -62,15 +80,19 @@ type summaryHandoff struct {
 	Rule   int             `json:"rule"`
 	To     string          `json:"to"`
 	Retry  bool            `json:"retry,omitempty"`
+	Branch string          `json:"branch,omitempty"`
 }
 
 func summarize(s *story, state workflow.TaskState) summary {
 	out := summary{Task: s.Task, State: state, Turns: s.sent(), Handoffs: []summaryHandoff{}, Tokens: s.Usage.TotalTokens}
-	for _, st := range s.Steps {
-		if h := st.Handoff; h != nil {
-			out.Handoffs = append(out.Handoffs, summaryHandoff{h.From, h.Reason, h.Rule, h.To, h.Retry})
-		}
+	for _, h := range s.Handoffs {
+		out.Handoffs = append(out.Handoffs, summaryHandoff{h.From, h.Reason, h.Rule, h.To, h.Retry, h.Label})
 	}
+	if s.Cost.Priced || s.Cost.Known > 0 {
+		dollars := float64(s.Cost.Known) / 1e6
+		out.Cost = &dollars
+	}
+	out.Unpriced = s.Cost.Unpriced
 	if s.Result != nil {
 		out.State, out.Explanation = s.Result.State, s.Result.Explanation
 	}

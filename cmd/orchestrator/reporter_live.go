@@ -20,6 +20,11 @@ type liveReporter struct {
 	out     io.Writer
 	palette palette
 	lines   timeline
+	// in is read for answers; nil leaves all keys to the terminal.
+	in io.Reader
+	// answers gets what is typed there, and interrupt is called for Ctrl-C.
+	answers   chan<- typed
+	interrupt func()
 
 	log      *redirect // the log, where it goes to the same terminal; nil where not
 	logAfter io.Writer // where the log goes when the view has ended
@@ -31,12 +36,15 @@ type liveReporter struct {
 }
 
 func (r *liveReporter) begin(team *workflow.Team, earlier []store.Record) {
+	r.lines.live = true
 	for _, line := range r.lines.begin(r.palette, team, earlier) {
 		fmt.Fprintln(r.out, line)
 	}
 	drawn := make(chan struct{})
-	// Input stays with the terminal, so that Ctrl-C remains a signal.
-	r.program = tea.NewProgram(newLiveModel(r.lines.lineStyle, team, drawn), tea.WithInput(nil), tea.WithOutput(r.out), tea.WithoutSignalHandler())
+	model := newLiveModel(r.lines.lineStyle, drawn)
+	model.prompt.answers, model.prompt.interrupt = r.answers, r.interrupt
+	// Without somebody to answer input stays with the terminal, and Ctrl-C remains a signal.
+	r.program = tea.NewProgram(model, tea.WithInput(r.in), tea.WithOutput(r.out), tea.WithoutSignalHandler())
 	r.done = make(chan struct{})
 	go func() {
 		defer close(r.done)
@@ -82,19 +90,19 @@ func (r *liveReporter) record(rec store.Record) {
 	r.sendRunning()
 }
 
-func (r *liveReporter) sendRunning() {
-	var running []step
-	for _, st := range r.lines.story.live() {
-		running = append(running, *st)
-	}
-	r.program.Send(runningMsg(running))
-}
+func (r *liveReporter) sendRunning() { r.program.Send(runningMsg(r.lines.running())) }
 
-func (r *liveReporter) progress(turn int, node string, p engine.Progress) {
-	if line := r.lines.progressLine(node, p); line != "" {
+func (r *liveReporter) progress(task string, turn int, node string, p engine.Progress) {
+	if line := r.lines.progressLine(r.lines.nameOf(task, turn, node), p); line != "" {
 		r.print(line)
 	}
-	r.program.Send(progressMsg{turn: turn, progress: p})
+	r.program.Send(progressMsg{ref: turnRef{task, turn}, progress: p})
+}
+
+func (r *liveReporter) asks(open []ask) {
+	if r.in != nil {
+		r.program.Send(asksMsg(open))
+	}
 }
 
 func (r *liveReporter) note(text string) {
@@ -105,18 +113,19 @@ func (r *liveReporter) note(text string) {
 	r.print(text)
 }
 
-func (r *liveReporter) end(changes string) {
+func (r *liveReporter) end(last ending) {
 	if r.log != nil {
 		r.log.to(r.logAfter)
 	}
 	r.program.Send(runningMsg(nil))
+	r.program.Send(asksMsg(nil))
 	r.program.Send(tea.Quit())
 	<-r.done
 	r.ended = true
 	if r.failure != nil {
 		fmt.Fprintln(r.out, "the live view stopped early:", r.failure)
 	}
-	if lines := r.lines.resultLines(&r.lines.story, changes); lines != "" {
+	if lines := r.lines.endLines(last); lines != "" {
 		fmt.Fprintln(r.out, lines)
 	}
 }

@@ -28,16 +28,18 @@ func (r *plainReporter) begin(team *workflow.Team, earlier []store.Record) {
 
 func (r *plainReporter) record(rec store.Record) { r.print(r.lines.record(rec)...) }
 
-func (r *plainReporter) progress(_ int, node string, p engine.Progress) {
-	if line := r.lines.progressLine(node, p); line != "" {
+func (r *plainReporter) progress(task string, turn int, node string, p engine.Progress) {
+	if line := r.lines.progressLine(r.lines.nameOf(task, turn, node), p); line != "" {
 		r.print(line)
 	}
 }
 
+func (r *plainReporter) asks([]ask) {}
+
 func (r *plainReporter) note(text string) { r.print(text) }
 
-func (r *plainReporter) end(changes string) {
-	if lines := r.lines.resultLines(&r.lines.story, changes); lines != "" {
+func (r *plainReporter) end(last ending) {
+	if lines := r.lines.endLines(last); lines != "" {
 		r.print(lines)
 	}
 }

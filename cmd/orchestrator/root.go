@@ -15,6 +15,8 @@ Environment:
                             else ~/.local/state/orchestrator)
   ORCHESTRATOR_APP_SERVER   the App Server to use (default: managed)
   ORCHESTRATOR_MODEL        the model of agents that name none, as provider/model
+  ORCHESTRATOR_PRICES       the file with what models cost (default: prices.yaml in the
+                            data directory)
   NO_COLOR                  no colour when set`
 
 func newRoot(a *app) *cobra.Command {
@@ -44,7 +46,8 @@ func newRoot(a *app) *cobra.Command {
 	flags.StringVar(&a.logFormat, "log-format", "console", "form of that log: console or json")
 	flags.StringVar(&a.debugLog, "debug-log", "", "append the whole log, every level, to this file")
 	root.AddCommand(
-		newRun(a), newShow(a), newList(a), newValidate(a), newGraph(a), newSchema(a), newRoles(a), newVersion(a), newAppServer(a),
+		newRun(a), newShow(a), newList(a), newTaskEvents(a), newGates(a), newApprovals(a),
+		newApprove(a), newReject(a), newAnswer(a), newPause(a), newResume(a), newCancel(a), newValidate(a), newTest(a), newReplay(a), newGraph(a), newSchema(a), newRoles(a), newVersion(a), newAppServer(a),
 		&cobra.Command{Use: "exit-status", Short: "What the exit statuses mean", Long: exitStatusHelp},
 	)
 	return root

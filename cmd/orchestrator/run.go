@@ -25,6 +25,8 @@ type runFlags struct {
 	resume     string
 	verbose    bool
 	maxTurns   int
+	prices     string
+	answers    []string
 }
 
 func newRun(a *app) *cobra.Command {
@@ -39,10 +41,19 @@ With --json the standard output gets one line at the end:
   {"task":…,"state":…,"turns":…,"handoffs":[{"from","reason","rule","to"}],"tokens":…,"explanation":…}
 and the standard error one JSON object for every committed event.
 
+Gates and questions of agents are asked on a terminal. Elsewhere --answer gives
+answers in advance: a gate by its name (merge=approve, "merge=reject: not yet"),
+the use of a tool by a pattern ('Bash(git push *)=deny', 'Write=allow'), and what
+an agent asks by the agent's name (coder="Use port 8080"). They are given each
+time that is asked. When all that is left are gates that nobody has answered, the
+run ends with exit status 5 and says what to type; at a limit that no rule is
+about it ends with status 6. Both go on with --resume.
+
 Ctrl-C stops: the running turn is aborted and the task can be resumed from its
 last committed step. A second Ctrl-C ends the program at once.`,
 		Example: `  orchestrator run examples/teams/plan-code-review.yaml --input goal="Add a --json flag"
   orchestrator run team.yaml --inputs-file inputs.json --app-server ws://127.0.0.1:4500 --json
+  orchestrator run release.yaml --input version=1.2 --answer merge=approve
   orchestrator run --resume 01JDQ7`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if cmd.Flags().Changed("resume") {
@@ -75,6 +86,8 @@ func (f *runFlags) register(flags *pflag.FlagSet) {
 	flags.BoolVar(&f.json, "json", false, "print the result as one JSON line")
 	flags.StringVar(&f.resume, "resume", "", "go on with this task instead of starting one")
 	flags.BoolVarP(&f.verbose, "verbose", "v", false, "also show what goes in and out of each turn, and each tool call")
+	flags.StringVar(&f.prices, "prices", "", "file with what models cost (default $"+orchestrator.PricesVariable+", else prices.yaml in the data directory)")
+	flags.StringArrayVar(&f.answers, "answer", nil, "an answer given in advance as NAME=ANSWER; may be repeated")
 	flags.IntVar(&f.maxTurns, "max-turns", 0, "how many turns run at the same time (default 16)")
 }
 
@@ -135,8 +148,12 @@ func (f *runFlags) options(a *app) (orchestrator.Options, error) {
 	if model == "" {
 		model = os.Getenv(orchestrator.ModelVariable)
 	}
+	prices := f.prices
+	if prices == "" {
+		prices = os.Getenv(orchestrator.PricesVariable)
+	}
 	return orchestrator.Options{
-		Model: model, DataDir: dir, AppServer: server, TokenFile: f.server.tokenFile, Transport: transport,
+		PricesFile: prices, Model: model, DataDir: dir, AppServer: server, TokenFile: f.server.tokenFile, Transport: transport,
 		LettaCommand: f.server.letta, LettaHome: f.server.lettaHome, RolesDir: f.roles, MaxTurns: f.maxTurns, Version: buildVersion(), Log: a.log,
 	}, nil
 }
@@ -149,6 +166,9 @@ func (a *app) prepare(file string, f runFlags) (*workflow.Team, map[string]any, 
 	}
 	for _, w := range team.Warnings {
 		fmt.Fprintln(a.stderr, "warning:", w.String())
+	}
+	if _, err := preparedAnswers(team, f.answers); err != nil {
+		return nil, nil, "", usage(err)
 	}
 	given, err := readInputs(f.inputsFile, a.stdin, f.inputs)
 	if err != nil {
@@ -169,7 +189,7 @@ func (a *app) prepare(file string, f runFlags) (*workflow.Team, map[string]any, 
 
 // usageIfWorkspace marks the errors of a submission that are the user's to mend.
 func usageIfWorkspace(err error) error {
-	if errors.Is(err, orchestrator.ErrWorkspace) {
+	if _, ok := errors.AsType[*orchestrator.WorktreeError](err); ok || errors.Is(err, orchestrator.ErrWorkspace) {
 		return usage(err)
 	}
 	return err

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/seed-e05a5b32/orchestrator/orchestrator"
+	"github.com/seed-e05a5b32/orchestrator/orchestrator/store"
 	"github.com/seed-e05a5b32/orchestrator/workflow"
 )
 
@@ -48,7 +49,7 @@ func (a *app) resume(ctx context.Context, f runFlags) (err error) {
 		return err
 	}
 	if options.AppServer == "" {
-		options.AppServer = lastServer(found.state)
+		options.AppServer = lastServerOf(found)
 	}
 	o, err := a.open(ctx, options)
 	if err != nil {
@@ -68,8 +69,14 @@ func (a *app) resumable(ctx context.Context, f runFlags) (taskStory, error) {
 		return taskStory{}, err
 	}
 	found, err := readStory(ctx, s, f.resume)
+	if err == nil {
+		found, err = wholeTask(ctx, s, found)
+	}
 	if err := closing(s, err); err != nil {
 		return taskStory{}, err
+	}
+	if _, err := preparedAnswers(found.team, f.answers); err != nil {
+		return taskStory{}, usage(err)
 	}
 	if found.state.Status.Terminal() {
 		return taskStory{}, usage(fmt.Errorf("task %s has ended as %s: there is nothing to resume\n  the story: orchestrator show %s",
@@ -78,7 +85,31 @@ func (a *app) resumable(ctx context.Context, f runFlags) (taskStory, error) {
 	return found, nil
 }
 
-// lastServer is the App Server that the task was on.
+// wholeTask is the task that a sub-team's task belongs to: it is driven as a whole.
+func wholeTask(ctx context.Context, s *store.Store, found taskStory) (taskStory, error) {
+	for found.state.Parent != nil && !found.state.Parent.Spawned {
+		parent, err := readStory(ctx, s, found.state.Parent.Task)
+		if err != nil {
+			return taskStory{}, err
+		}
+		if parent.state.Status.Terminal() {
+			return found, nil
+		}
+		found = parent
+	}
+	return found, nil
+}
+
+// lastServerOf is the App Server that a task, or one that belongs to it, was on.
+func lastServerOf(told taskStory) string {
+	for _, s := range append([]workflow.State{told.state}, told.children...) {
+		if server := lastServer(s); server != "" {
+			return server
+		}
+	}
+	return ""
+}
+
 func lastServer(s workflow.State) string {
 	for _, t := range s.Turns {
 		if t.Runtime.Server != "" {
@@ -97,17 +128,23 @@ func lastServer(s workflow.State) string {
 func resumeRemarks(s workflow.State) []string {
 	var out []string
 	for _, t := range s.Turns {
-		who := fmt.Sprintf("turn %d (%s, attempt %d)", t.ID, t.Node, t.Attempt)
-		switch t.State {
-		case workflow.TurnSent:
+		who := fmt.Sprintf("turn %d (%s, attempt %d)", t.ID, nodeName(t.Node, branchLabel(s, t.Branch)), t.Attempt)
+		begun := t.State == workflow.TurnSent || t.State == workflow.TurnRunning || t.State == workflow.TurnAwaitingApproval
+		switch {
+		case t.Kind == workflow.KindGate: // it is shown as what it is
+		case t.Kind == workflow.KindTeam && begun:
+			out = append(out, "resuming: "+who+" is task "+t.Child)
+		case t.Kind == workflow.KindCheck && begun:
+			out = append(out, "resuming: "+who+" was running")
+		case t.State == workflow.TurnSent:
 			out = append(out, "resuming: "+who+" may have been sent; asking the App Server what became of it")
-		case workflow.TurnRunning, workflow.TurnAwaitingApproval:
+		case begun:
 			out = append(out, "resuming: "+who+" was running; asking the App Server what became of it")
 		default:
 			out = append(out, "resuming: "+who+" has not been sent yet")
 		}
 	}
-	if len(out) == 0 {
+	if len(s.Turns) == 0 && s.Status != workflow.TaskPaused {
 		out = append(out, "resuming: no turn was under way")
 	}
 	return out

@@ -25,6 +25,7 @@ import (
 //	appserver NAME SCRIPT [single|split] [TOKEN]  serves SCRIPT; $NAME is its address
 //	exits N orchestrator ...                      runs the program and checks its exit status
 //	waitturns NAME N                              waits until server NAME was asked for N turns
+//	waitfor orchestrator ...                      runs the program again and again until it prints something
 //	signal SIG NAME N STATUS orchestrator ...     runs it, sends SIG (INT, HUP, TERM, KILL, or some with + between) after N model requests at server NAME
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
@@ -36,7 +37,7 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"appserver": serveScript, "exits": exits, "signal": signalAfter, "waitturns": waitTurns,
+			"appserver": serveScript, "exits": exits, "waitfor": waitFor, "signal": signalAfter, "waitturns": waitTurns,
 		},
 	})
 }
@@ -86,6 +87,23 @@ func waitTurns(ts *testscript.TestScript, _ bool, args []string) {
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
 	ts.Check(ts.Value(serversKey{}).(*servers).get(ts, args[0]).WaitForTurns(ctx, n))
+}
+
+func waitFor(ts *testscript.TestScript, _ bool, args []string) {
+	again := time.NewTicker(50 * time.Millisecond)
+	defer again.Stop()
+	timeout := time.After(30 * time.Second)
+	for {
+		ts.Check(ts.Exec(args[0], args[1:]...))
+		if ts.ReadFile("stdout") != "" {
+			return
+		}
+		select {
+		case <-again.C:
+		case <-timeout:
+			ts.Fatalf("%v prints nothing", args)
+		}
+	}
 }
 
 func exits(ts *testscript.TestScript, _ bool, args []string) {

@@ -19,6 +19,9 @@ func newShow(a *app) *cobra.Command {
 rule fired and which rules before it did not match and why, what happened on
 recovery, tokens, exact times, and what the task waits for now.
 
+Of a task that waits it says for what, until when, and what to type; and it lists
+the tasks that it has started for sub-teams and agents.
+
 TASK may be shortened to any unique beginning or end. A task that is running can
 be shown at the same time.`,
 		Example: `  orchestrator show 01JDQ7
@@ -42,7 +45,7 @@ be shown at the same time.`,
 			if full {
 				lines = 0
 			}
-			view := storyView{palette: paletteFor(a.stdout), lines: lines, loc: time.Local, now: time.Now()}
+			view := storyView{palette: paletteFor(a.stdout), lines: lines, loc: time.Local, now: time.Now(), dataDir: dataDir}
 			fmt.Fprint(a.stdout, view.render(told))
 			return nil
 		},
@@ -59,10 +62,12 @@ type storyJSON struct {
 	State  workflow.State `json:"state"`
 	File   string         `json:"team_file"`
 	Events []recordLine   `json:"events"`
+	// Children are the states of the tasks that it has started.
+	Children []workflow.State `json:"children,omitempty"`
 }
 
 func storyToJSON(told taskStory) storyJSON {
-	out := storyJSON{State: told.state, File: told.file, Events: []recordLine{}}
+	out := storyJSON{State: told.state, File: told.file, Events: []recordLine{}, Children: told.children}
 	for _, rec := range told.records {
 		out.Events = append(out.Events, recordLine{rec.Task, rec.Seq, rec.Event, rec.Effects})
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -17,6 +18,8 @@ type storyView struct {
 	lines int // how many lines of each input and output; 0 means all
 	loc   *time.Location
 	now   time.Time
+	// dataDir is named in the commands that are told, where it is not the usual one.
+	dataDir string
 
 	b    strings.Builder
 	team *workflow.Team
@@ -26,22 +29,29 @@ func (v *storyView) printf(format string, args ...any) { fmt.Fprintf(&v.b, forma
 
 func (v *storyView) render(told taskStory) string {
 	v.team = told.team
-	var s story
+	s := story{team: told.team}
 	for _, rec := range told.records {
 		s.apply(rec.Event, rec.Effects)
 	}
 	v.header(&s, told)
+	joins := joinsAfter(&s)
 	for _, st := range s.Steps {
 		v.step(st)
+		for _, joined := range joins[st] {
+			v.join(joined)
+		}
 	}
-	v.ending(&s, told.state)
+	v.children(told)
+	v.ending(&s, told)
 	return v.b.String()
 }
 
 func (v *storyView) header(s *story, told taskStory) {
 	v.printf("task %s · %s@%s · %s\n", v.bold(s.Task), s.Team, shortRevision(s.Revision), v.status(told.state))
 	v.field("team file", told.file)
+	v.field("part of", v.parent(s.Parent))
 	v.field("workspace", s.Workspace)
+	v.field("branch", s.GitBranch)
 	v.field("submitted", formatTime(s.Submitted, v.loc))
 	for _, name := range slices.Sorted(maps.Keys(s.Input)) {
 		v.field("input "+name, oneLine(fmt.Sprint(s.Input[name]), 200))
@@ -49,6 +59,17 @@ func (v *storyView) header(s *story, told taskStory) {
 	if s.Start != nil {
 		v.field("begins with", s.Start.To)
 	}
+}
+
+// parent says which task this one belongs to.
+func (v *storyView) parent(p *workflow.Parent) string {
+	switch {
+	case p == nil:
+		return ""
+	case p.Spawned:
+		return fmt.Sprintf("task %s, where the agent of turn %d started it", p.Task, p.Turn)
+	}
+	return fmt.Sprintf("task %s, turn %d", p.Task, p.Turn)
 }
 
 func (v *storyView) status(st workflow.State) string {
@@ -85,16 +106,85 @@ func (v *storyView) step(st *step) {
 		v.field("runtime", fmt.Sprintf("%s · agent %s · conversation %s", rt.Server, rt.AgentID, rt.ConversationID))
 		v.field("message id", st.ClientMessageID)
 	}
-	v.text("in", st.Message)
-	v.text("out", st.output())
+	v.field("task", st.Child)
+	v.text(map[bool]string{false: "in", true: "question"}[st.Kind == workflow.KindGate], st.Message)
+	v.said(st)
+	v.text(map[bool]string{false: "out", true: "comment"}[st.Kind == workflow.KindGate], st.output())
 	v.end(st)
-	if st.Handoff != nil {
-		v.handoff(st.Handoff)
+	if b := st.Line; b != nil && b.How == workflow.BranchArrived {
+		for _, skipped := range b.Skipped {
+			v.field("not", v.ruleText(skipped.Rule)+": "+skipped.Why)
+		}
+		v.field("then", fmt.Sprintf("%d of %d arrived at the join of %s", b.Arrived, b.Size, v.ruleText(b.Rule)))
+	}
+	if len(st.Handoffs) > 0 {
+		v.handoff(st.Handoffs)
+	}
+	if b := st.Line; b != nil && b.How == workflow.BranchSucceeded {
+		v.field("branch", "over; its part is done")
+	}
+}
+
+// said is what happened while a step ran, besides its output.
+func (v *storyView) said(st *step) {
+	for _, p := range st.Progress {
+		v.field("progress", progressText(p))
+	}
+	for _, q := range st.Questions {
+		v.field("asked", fmt.Sprintf("question %d: %s, at %s", q.ID, questionText(q.QuestionAsked), formatTime(q.Asked, v.loc)))
+		switch {
+		case q.Answer == nil && st.Ended.IsZero():
+			v.field("answer", "none yet, until "+formatTime(q.Expires, v.loc))
+		case q.Answer == nil:
+			v.field("answer", "none; the turn ended before")
+		default:
+			v.field("answer", strings.TrimSpace(answerText("", news{step: st, question: q}))+", at "+formatTime(q.Answered, v.loc))
+		}
+	}
+	for _, spawned := range st.Spawned {
+		v.field("started", fmt.Sprintf("task %s of team %s", spawned.Task, spawned.Team))
+	}
+}
+
+// joinsAfter says after which step a join is told: the last one that was
+// joined, in the order of the story. Its values are the steps that completed the join.
+func joinsAfter(s *story) map[*step][]*step {
+	after := map[*step][]*step{}
+	for _, st := range s.Steps {
+		if len(st.Joined) == 0 {
+			continue
+		}
+		last := st
+		for _, other := range s.Steps {
+			if slices.Contains(st.Joined[0].Joined, other.Turn) {
+				last = other
+			}
+		}
+		after[last] = append(after[last], st)
+	}
+	return after
+}
+
+// join tells how branches came together.
+func (v *storyView) join(st *step) {
+	v.printf("\njoin of %s\n", plural(len(st.Joined[0].Joined), "branch"))
+	v.handoff(st.Joined)
+}
+
+// children lists the tasks that belong to this one.
+func (v *storyView) children(told taskStory) {
+	if len(told.children) == 0 {
+		return
+	}
+	v.printf("\ntasks that it has started\n")
+	for _, c := range told.children {
+		v.printf("  %s · %s · %s · %s\n", c.Task, printable(c.Team), c.Status, oneLine(currently(c, v.now), 200))
 	}
 }
 
 func (v *storyView) stepTitle(st *step) string {
-	title := fmt.Sprintf("turn %d · %s", st.Turn, v.name(st.Node))
+	what := map[workflow.NodeKind]string{workflow.KindAgent: "turn", workflow.KindCheck: "check", workflow.KindGate: "gate", workflow.KindTeam: "sub-team"}[st.Kind]
+	title := fmt.Sprintf("%s %d · %s", what, st.Turn, v.name(st.name()))
 	if st.Attempt > 1 {
 		title += fmt.Sprintf(" · attempt %d", st.Attempt)
 	}
@@ -102,14 +192,20 @@ func (v *storyView) stepTitle(st *step) string {
 		title += " · reminder to report an outcome"
 	}
 	switch {
-	case st.Ended.IsZero() && st.Sent.IsZero():
+	case st.Ended.IsZero() && st.Kind == workflow.KindGate:
+		return title + " · open for " + formatElapsed(st.elapsed(v.now))
+	case st.Ended.IsZero() && st.Sent.IsZero() && st.Kind == workflow.KindAgent:
 		return title + " · not sent yet"
+	case st.Ended.IsZero() && st.Sent.IsZero():
+		return title + " · not started yet"
 	case st.Ended.IsZero():
 		return title + " · running for " + formatElapsed(st.elapsed(v.now))
 	case st.good():
-		return v.good("✓ ") + title + " · " + st.reason()
+		return v.good("✓ ") + title + " · " + st.reasonText()
+	case st.unneeded():
+		return "- " + title + " · " + st.reasonText()
 	}
-	return v.bad("✗ ") + title + " · " + st.reason()
+	return v.bad("✗ ") + title + " · " + st.reasonText()
 }
 
 func (v *storyView) times(st *step) {
@@ -117,8 +213,11 @@ func (v *storyView) times(st *step) {
 	if st.NotBefore.After(st.Decided) {
 		v.field("put off to", formatTime(st.NotBefore, v.loc))
 	}
+	if !st.Expires.IsZero() {
+		v.field("expires", formatTime(st.Expires, v.loc))
+	}
 	if !st.Sent.IsZero() {
-		v.field("sent", formatTime(st.Sent, v.loc))
+		v.field(map[bool]string{true: "sent", false: "started"}[st.Kind == workflow.KindAgent], formatTime(st.Sent, v.loc))
 	}
 	if !st.Accepted.IsZero() {
 		v.field("accepted", strings.TrimSpace(formatTime(st.Accepted, v.loc)+" "+st.Disposition))
@@ -158,7 +257,20 @@ func (v *storyView) end(st *step) {
 			v.field("data", jsonText(f.Data))
 		}
 		v.text("error", f.Error)
-		v.field("usage", usageText(f.Usage, f.ToolCalls))
+		if st.Kind == workflow.KindTeam {
+			v.field("usage", childUsageText(st))
+		} else {
+			v.field("usage", usageText(f.Usage, f.ToolCalls))
+		}
+		v.field("model", f.Model)
+		v.field("cost", costOf(f))
+		v.field("output file", f.OutputFile)
+		if f.Handoff != "" {
+			v.field("picked", strings.TrimSuffix(f.Handoff+": "+f.HandoffMessage, ": "))
+		}
+		if f.Duration > 0 {
+			v.field("took", formatElapsed(f.Duration))
+		}
 		if f.RunID != "" || f.TurnID != "" {
 			v.field("run", strings.TrimSpace(f.RunID+" "+f.TurnID))
 		}
@@ -166,14 +278,40 @@ func (v *storyView) end(st *step) {
 			v.field("conversation", "of no more use; the agent gets a new one")
 		}
 	}
-	if st.Cancelled {
-		v.field("stopped", "aborted, because the task was cancelled")
+	if g := st.Gate; g != nil {
+		v.field("answered by", cmp.Or(g.By, "somebody"))
+	}
+	switch {
+	case st.Held:
+		v.field("put off", "the task paused before it began")
+	case st.Aborted:
+		v.field("stopped", "aborted: "+cmp.Or(st.Why, "the task ended"))
+	case st.Why != "":
+		v.field("limit", st.Why)
 	}
 	if st.reminded() {
 		v.field("then", "no outcome was reported: the agent is asked for it once")
-	} else if st.Handoff == nil && st.Reconciled != nil {
+	} else if len(st.Handoffs) == 0 && st.Line == nil && st.Reconciled != nil {
 		v.field("then", afterFinding(st.Reconciled.Finding))
 	}
+}
+
+// costOf is the price of one turn.
+func costOf(f *workflow.TurnFinished) string {
+	var c spending
+	c.turn(*f)
+	return c.String()
+}
+
+func childUsageText(st *step) string {
+	if st.ChildTurns == 0 {
+		return ""
+	}
+	text := fmt.Sprintf("%s tokens · %s", formatCount(st.ChildUsage.TotalTokens), plural(st.ChildTurns, "turn"))
+	if st.childCost > 0 {
+		text += " · " + formatMoney(st.childCost)
+	}
+	return text
 }
 
 func jsonText(v any) string {
@@ -207,13 +345,10 @@ func usageText(u workflow.Usage, tools int) string {
 }
 
 // handoff says which rule fired, and why none before it did.
-func (v *storyView) handoff(h *workflow.Handoff) {
+func (v *storyView) handoff(handoffs []*workflow.Handoff) {
+	h := handoffs[0]
 	for _, skipped := range h.Skipped {
 		v.field("not", v.ruleText(skipped.Rule)+": "+skipped.Why)
-	}
-	to := h.To
-	if h.Retry {
-		to += " again"
 	}
 	why := h.Note
 	if h.Rule > 0 {
@@ -225,7 +360,11 @@ func (v *storyView) handoff(h *workflow.Handoff) {
 			why += "; " + h.Note
 		}
 	}
-	v.field("then", fmt.Sprintf("→ %s, by %s", v.name(to), why))
+	if h.Rule == 0 {
+		v.field("then", strings.TrimSuffix(fmt.Sprintf("→ %s: %s", v.name(target(handoffs)), why), ": "))
+		return
+	}
+	v.field("then", fmt.Sprintf("→ %s, by %s", v.name(target(handoffs)), why))
 }
 
 func (v *storyView) ruleText(number int) string {
@@ -235,42 +374,33 @@ func (v *storyView) ruleText(number int) string {
 	return v.team.Handoffs[number-1].String()
 }
 
-func (v *storyView) ending(s *story, state workflow.State) {
+func (v *storyView) ending(s *story, told taskStory) {
 	v.printf("\n")
 	if s.CancelledBy != "" {
 		v.field("cancelled by", s.CancelledBy)
 	}
 	if r := s.Result; r != nil {
-		v.printf("%s at %s, after %s · %s · %s tokens\n", v.status(state), formatTime(r.At, v.loc),
-			formatElapsed(r.At.Sub(s.Submitted)), plural(s.sent(), "turn"), formatCount(s.Usage.TotalTokens))
+		v.printf("%s at %s, after %s · %s\n", v.status(told.state), formatTime(r.At, v.loc), formatElapsed(r.At.Sub(s.Submitted)), s.totals())
 		v.field("why", r.Explanation)
 		if r.State == workflow.TaskFailed {
 			v.field("what to do", remedy(s))
 		}
 		return
 	}
-	v.printf("%s\n", v.waiting(s, state))
-	v.field("go on", "orchestrator run --resume "+s.Task+" (when nothing is driving it)")
-}
-
-// waiting says what the task waits for, and until when.
-func (v *storyView) waiting(s *story, state workflow.State) string {
-	if state.Status == workflow.TaskQueued {
-		return "queued: waits to be taken up"
+	v.printf("%s · %s\n", told.state.Status, s.totals())
+	for _, line := range waitingFor(told.state, v) {
+		v.printf("  %s\n", line)
 	}
-	if !state.WakeAt.IsZero() {
-		return fmt.Sprintf("waits until %s to try again", formatTime(state.WakeAt, v.loc))
-	}
-	if live := s.live(); len(live) > 0 {
-		st := live[len(live)-1]
-		limit := defaultTurnTimeout
-		if agent := v.team.Agents[st.Node]; agent != nil && agent.TurnTimeout > 0 {
-			limit = agent.TurnTimeout
+	for _, c := range told.children {
+		if c.Parent == nil || c.Parent.Spawned || c.Status.Terminal() {
+			continue
 		}
-		if st.Sent.IsZero() {
-			return fmt.Sprintf("waits for turn %d (%s) to be sent", st.Turn, st.Node)
+		for _, a := range asksOf(c) {
+			v.printf("  task %s: %s\n", c.Task, askLine(a, v.loc))
 		}
-		return fmt.Sprintf("waits for turn %d (%s), until %s at the latest", st.Turn, st.Node, formatTime(st.Sent.Add(limit), v.loc))
+		if c.Status == workflow.TaskPaused {
+			v.printf("  task %s is paused: %s; %s\n", c.Task, oneLine(pausedOf(c).Note, 300), pausedOf(c).command(v.dataDir))
+		}
 	}
-	return string(state.Status)
+	v.field("go on", inDataDir("orchestrator run --resume "+s.Task, v.dataDir)+" (when nothing is driving it)")
 }

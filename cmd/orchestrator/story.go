@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
@@ -15,27 +16,42 @@ type story struct {
 	Revision  string
 	Input     map[string]any
 	Workspace string
+	GitBranch string
+	Parent    *workflow.Parent
 	Submitted time.Time
 	// Start is the handoff that chose the first node.
-	Start  *workflow.Handoff
-	Steps  []*step
-	Result *workflow.Result
+	Start *workflow.Handoff
+	Steps []*step
+	// Handoffs are all of them, in order.
+	Handoffs []*workflow.Handoff
+	Result   *workflow.Result
+	// Pause is set while the task is paused.
+	Pause *workflow.Pause
 	// CancelledBy is set when somebody asked for the end.
 	CancelledBy string
 	Usage       workflow.Usage
-	latest      map[int]*step // by turn
+	Cost        spending
+
+	// team gives the deadlines of gates and questions; they are zero without it.
+	team      *workflow.Team
+	latest    map[int]*step // by turn
+	questions []*question   // by ID, from 1
 }
 
-// step is one attempt at one turn.
+// step is one attempt at one visit of a node: a turn of an agent, a run of a
+// check, an open gate, or the task of a sub-team.
 type step struct {
 	Turn     int
 	Attempt  int
 	Node     string
+	Kind     workflow.NodeKind
+	Label    string // of its branch; empty outside of branches
 	Message  string
 	Reminder bool
 
 	Decided   time.Time // when the attempt was decided
 	NotBefore time.Time // when it may start; zero means at once
+	Expires   time.Time // when a gate expires, where that is known
 	Sent      time.Time // when its input was about to be sent
 	Accepted  time.Time // when the App Server acknowledged it
 	Ended     time.Time // when its end was recorded; zero while it is live
@@ -43,85 +59,54 @@ type step struct {
 	ClientMessageID string
 	Runtime         workflow.Runtime
 	Disposition     string
+	Child           string // the task of a sub-team
+	ChildTurns      int
+	ChildUsage      workflow.Usage
+	childCost       int64
+
+	Questions []*question
+	Progress  []workflow.ProgressReported
+	Spawned   []workflow.TaskSpawned
 
 	Finished   *workflow.TurnFinished   // how it ended, as the runner saw it
 	Reconciled *workflow.TurnReconciled // what was found out after a restart
-	Cancelled  bool                     // it was aborted because the task was cancelled
-	Handoff    *workflow.Handoff        // what followed
+	Gate       *workflow.GateAnswered   // what a person decided
+	Aborted    bool                     // it was ended because its result no longer matters
+	Held       bool                     // it was put off because the task paused
+	Why        string                   // why it was aborted or stopped, or not begun
+
+	// Handoffs are what followed; more than one when the rule started several branches.
+	Handoffs []*workflow.Handoff
+	// Line is how the branch ended, where it did so with this step.
+	Line *workflow.BranchEnded
+	// Joined are the handoffs of the join that this step completed.
+	Joined []*workflow.Handoff
 	// Follower is the attempt that was decided when this one ended; nil when none was.
 	Follower *step
 }
 
-// apply adds one journal entry and returns the step that it ended, or nil.
-func (s *story) apply(e workflow.Event, effects []workflow.Effect) *step {
+// question is something that a step asked a person.
+type question struct {
+	ID int
+	workflow.QuestionAsked
+	Asked    time.Time
+	Expires  time.Time // zero where it is not known
+	Answer   *workflow.AnswerQuestion
+	Answered time.Time
+}
+
+// apply adds one journal entry and returns what there is to tell about it.
+func (s *story) apply(e workflow.Event, effects []workflow.Effect) []news {
 	if s.latest == nil {
 		s.latest = map[int]*step{}
 	}
-	ended := s.applyEvent(e)
+	told := &chapter{story: s, at: e.At}
+	told.event(e.Body)
 	for _, effect := range effects {
-		s.applyEffect(e.At, effect, ended)
+		told.effect(effect)
 	}
-	return ended
-}
-
-func (s *story) applyEvent(e workflow.Event) *step {
-	switch b := e.Body.(type) {
-	case workflow.TaskSubmitted:
-		s.Task, s.Team, s.Revision = b.Task, b.Team, b.Revision
-		s.Input, s.Workspace, s.Submitted = b.Input, b.Workspace, e.At
-	case workflow.TurnSending:
-		if st := s.find(b.Turn, b.Attempt); st != nil {
-			st.Sent, st.ClientMessageID, st.Runtime = e.At, b.ClientMessageID, b.Runtime
-		}
-	case workflow.TurnAccepted:
-		if st := s.find(b.Turn, b.Attempt); st != nil {
-			st.Accepted, st.Disposition = e.At, b.Disposition
-		}
-	case workflow.TurnFinished:
-		s.Usage = s.Usage.Add(b.Usage)
-		if st := s.find(b.Turn, b.Attempt); st != nil {
-			st.Ended, st.Finished = e.At, &b
-			return st
-		}
-	case workflow.TurnReconciled:
-		if st := s.find(b.Turn, b.Attempt); st != nil {
-			st.Ended, st.Reconciled = e.At, &b
-			return st
-		}
-	case workflow.CancelRequested:
-		s.CancelledBy = b.By
-		if s.CancelledBy == "" {
-			s.CancelledBy = "somebody"
-		}
-		for _, st := range s.latest {
-			if st.Ended.IsZero() {
-				st.Ended, st.Cancelled = e.At, true
-			}
-		}
-	}
-	return nil
-}
-
-func (s *story) applyEffect(at time.Time, effect workflow.Effect, ended *step) {
-	switch f := effect.(type) {
-	case workflow.StartTurn:
-		st := s.decide(at, f.Turn, f.Attempt, f.Node, ended)
-		st.Message, st.Reminder = f.Message, f.Reminder
-	case workflow.Handoff:
-		switch {
-		case ended != nil:
-			ended.Handoff = &f
-			if f.Retry {
-				// A retry that has to wait gets its StartTurn when the wait is over.
-				st := s.decide(at, f.ToTurn, ended.Attempt+1, f.To, ended)
-				st.Message, st.Reminder, st.NotBefore = ended.Message, ended.Reminder, f.NotBefore
-			}
-		case s.Start == nil && f.From == "":
-			s.Start = &f
-		}
-	case workflow.FinishTask:
-		s.Result = &f.Result
-	}
+	told.expiredGates(e.Body)
+	return told.news
 }
 
 // decide returns the step of an attempt and makes it when it is new.
@@ -132,7 +117,7 @@ func (s *story) decide(at time.Time, turn, attempt int, node string, ended *step
 	st := &step{Turn: turn, Attempt: attempt, Node: node, Decided: at}
 	s.Steps = append(s.Steps, st)
 	s.latest[turn] = st
-	if ended != nil {
+	if ended != nil && ended.Follower == nil {
 		ended.Follower = st
 	}
 	return st
@@ -149,6 +134,30 @@ func (s *story) find(turn, attempt int) *step {
 	return s.Steps[i]
 }
 
+// question returns one by its ID, or nil.
+func (s *story) question(id int) *question {
+	if id < 1 || id > len(s.questions) {
+		return nil
+	}
+	return s.questions[id-1]
+}
+
+// gateExpires is when a gate that opens at a time expires.
+func (s *story) gateExpires(node string, at time.Time) time.Time {
+	if s.team == nil || s.team.Gates[node] == nil {
+		return time.Time{}
+	}
+	return at.Add(cmp.Or(s.team.Gates[node].Expires, workflow.DefaultGateExpires))
+}
+
+// questionExpires is when what an agent asks at a time expires.
+func (s *story) questionExpires(node string, at time.Time) time.Time {
+	if s.team == nil || s.team.Agents[node] == nil {
+		return time.Time{}
+	}
+	return at.Add(cmp.Or(s.team.Agents[node].Approvals.Expires, workflow.DefaultAskExpires))
+}
+
 // live returns the attempts that have not ended.
 func (s *story) live() []*step {
 	var out []*step
@@ -160,11 +169,13 @@ func (s *story) live() []*step {
 	return out
 }
 
-// sent counts the attempts that reached the App Server, as far as is known.
+// sent counts the turns of agents that reached the App Server, as far as is
+// known, those of sub-teams included.
 func (s *story) sent() int {
 	n := 0
 	for _, st := range s.Steps {
-		if !st.Sent.IsZero() {
+		n += st.ChildTurns
+		if st.Kind == workflow.KindAgent && !st.Sent.IsZero() {
 			n++
 		}
 	}

@@ -58,15 +58,15 @@ func TestErrorsOfProvidersAreReadable(t *testing.T) {
 	for _, rec := range j.records {
 		s.apply(rec.Event, rec.Effects)
 	}
-	lines := newLineStyle(palette{}, j.team.AgentNames)
-	if got := lines.stepLine(s.Steps[0]) + lines.resultLines(&s, ""); strings.Count(got, "Unknown model") != 1 || strings.Contains(got, "llm_error") {
+	lines := newLineStyle(palette{}, j.team)
+	if got := lines.stepLine("", s.Steps[0]) + lines.resultLines(&s, ""); strings.Count(got, "Unknown model") != 1 || strings.Contains(got, "llm_error") {
 		t.Errorf("got\n%s", got)
 	}
 }
 
 // A long name does not push the columns of all other lines away.
 func TestTheColumnOfNamesIsBounded(t *testing.T) {
-	if got := newLineStyle(palette{}, []string{strings.Repeat("n", 63)}).nameWidth; got != maxNameWidth {
+	if got := newLineStyle(palette{}, &workflow.Team{NodeNames: []string{strings.Repeat("n", 63)}}).nameWidth; got != maxNameWidth {
 		t.Errorf("got %d", got)
 	}
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -19,12 +20,15 @@ func newValidate(a *app) *cobra.Command {
 		Long: `Checks team files: names, rules, templates, expressions, and that every reason
 for which an agent can stop is covered. Prints all problems at once with their
 places, and for a team without one the worst case: the most turns that a task
-can take, counting retries and reminders, and the most time, which is the
-turn_timeout of every turn and the back-offs. Recoveries of turns after contact
-with the App Server was lost come on top unless limits.turns bounds the task.
+can take, counting retries and reminders and those of sub-teams, the most time,
+which is the timeout of every turn and check and the back-offs, of parallel
+branches the longest, and how long it can wait at gates. Recoveries of turns
+after contact with the App Server was lost come on top unless limits.turns
+bounds the task.
 
 Of a directory every *.yaml below it is checked that has a field "handoffs".
-Exit status 2 when there is an error; warnings do not count.`,
+Exit status 1 when a file has an error, 2 when one cannot be read; warnings do
+not count.`,
 		Example: `  orchestrator validate examples/teams/plan-code-review.yaml
   orchestrator validate examples/teams other/team.yaml
   orchestrator validate --json examples/teams`,
@@ -57,7 +61,7 @@ Exit status 2 when there is an error; warnings do not count.`,
 				return usage(unread)
 			}
 			if bad {
-				return quietExit(exitUsage)
+				return quietExit(exitTaskFailed)
 			}
 			return nil
 		},
@@ -104,6 +108,20 @@ func (a *app) printValidation(v validation) {
 	for _, w := range v.Warnings {
 		fmt.Fprintln(a.stdout, "warning:", w.String())
 	}
-	fmt.Fprintf(a.stdout, "%s: ok: %s, %s\n", v.File, plural(len(v.team.AgentNames), "agent"), plural(len(v.team.Handoffs), "rule"))
+	fmt.Fprintf(a.stdout, "%s: ok: %s, %s\n", v.File, nodeCounts(v.team), plural(len(v.team.Handoffs), "rule"))
 	fmt.Fprintf(a.stdout, "  worst case: %s\n", formatWorstCase(*v.WorstCase, v.team.Limits.Turns))
+}
+
+// nodeCounts says how many nodes of each kind a team has.
+func nodeCounts(t *workflow.Team) string {
+	counts := []string{plural(len(t.AgentNames), "agent")}
+	for _, kind := range []struct {
+		n    int
+		noun string
+	}{{len(t.Checks), "check"}, {len(t.Gates), "gate"}, {len(t.Teams), "sub-team"}} {
+		if kind.n > 0 {
+			counts = append(counts, plural(kind.n, kind.noun))
+		}
+	}
+	return strings.Join(counts, ", ")
 }

@@ -1,0 +1,186 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/seed-e05a5b32/orchestrator/internal/suggest"
+	"github.com/seed-e05a5b32/orchestrator/orchestrator"
+	"github.com/seed-e05a5b32/orchestrator/orchestrator/engine"
+	"github.com/seed-e05a5b32/orchestrator/workflow"
+)
+
+// control is an open data directory in which something is to be recorded for a task.
+type control struct {
+	app     *app
+	o       *orchestrator.Orchestrator
+	dataDir string
+	task    workflow.State
+	// children are the tasks that it has started, and theirs.
+	children []workflow.State
+}
+
+// control opens the data directory, finds the task, and calls do.
+func (a *app) control(ctx context.Context, dataDir, task string, do func(control) error) (err error) {
+	dir, err := chooseDataDir(dataDir)
+	if err != nil {
+		return err
+	}
+	// A directory that is not there must not be made for it.
+	s, err := openReader(ctx, dataDir)
+	if err != nil {
+		return err
+	}
+	if err := s.Close(); err != nil {
+		return err
+	}
+	o, err := orchestrator.Open(ctx, dir, a.log)
+	if err != nil {
+		return err
+	}
+	defer a.closing(&err, func() error { return o.Close(context.WithoutCancel(ctx)) })
+	c := control{app: a, o: o, dataDir: dataDir}
+	if c.task, err = o.Store().Task(ctx, task); err != nil {
+		return err
+	}
+	if c.children, err = descendants(ctx, o.Store(), c.task.Task); err != nil {
+		return err
+	}
+	return do(c)
+}
+
+func (c control) engine() *engine.Engine { return c.o.Engine() }
+
+// ended refuses what cannot be done to a task that has ended.
+func (c control) ended() error {
+	if !c.task.Status.Terminal() {
+		return nil
+	}
+	return usage(fmt.Errorf("task %s has ended as %s\n  the story: orchestrator show %s", c.task.Task, c.task.Status, c.task.Task))
+}
+
+// asks lists what people can answer in the task and in those that belong to it.
+func (c control) asks() []ask {
+	f := family{c.task.Task: c.task}
+	for _, child := range c.children {
+		f[child.Task] = child
+	}
+	return f.asks()
+}
+
+// gate finds the open gate that is meant.
+func (c control) gate(name string) (ask, error) {
+	var open []ask
+	for _, a := range c.asks() {
+		if a.Kind == askGate {
+			open = append(open, a)
+		}
+	}
+	fits := open
+	if name != "" {
+		fits = slices.DeleteFunc(slices.Clone(open), func(a ask) bool {
+			return name != a.Node && name != a.name() && name != a.Branch && name != strconv.Itoa(a.Turn)
+		})
+	}
+	switch {
+	case len(fits) == 1:
+		return fits[0], nil
+	case len(fits) > 1:
+		return ask{}, usage(fmt.Errorf("task %s has several open gates that fit: %s: name one", c.task.Task, gateNames(fits)))
+	case len(open) > 0:
+		text := fmt.Sprintf("task %s has no open gate %q; open are: %s", c.task.Task, name, gateNames(open))
+		if near := suggest.Nearest(name, nodesOf(open)); near != "" {
+			text += fmt.Sprintf("; did you mean %q?", near)
+		}
+		return ask{}, usage(errors.New(text))
+	}
+	if err := c.answered(name); err != nil {
+		return ask{}, err
+	}
+	if err := c.ended(); err != nil {
+		return ask{}, err
+	}
+	return ask{}, usage(fmt.Errorf("task %s has no open gate: it is %s\n  what it does: orchestrator show %s", c.task.Task, c.task.Status, c.task.Task))
+}
+
+// answered says politely that a gate has its answer already.
+func (c control) answered(name string) error {
+	for node, r := range c.task.Nodes {
+		if r.Reason != workflow.ReasonApproved && r.Reason != workflow.ReasonRejected && r.Reason != workflow.ReasonExpired {
+			continue
+		}
+		if name == node || name == "" && r.By != "" {
+			by := ""
+			if r.By != "" {
+				by = " by " + printable(r.By)
+			}
+			return usage(fmt.Errorf("gate %s of task %s was answered already: %s%s\n  the story: orchestrator show %s", node, c.task.Task, r.Reason, by, c.task.Task))
+		}
+	}
+	return nil
+}
+
+func gateNames(asks []ask) string {
+	var names []string
+	for _, a := range asks {
+		text := a.name()
+		if a.Task != asks[0].Task {
+			text += " of task " + a.Task
+		}
+		names = append(names, text+" (turn "+strconv.Itoa(a.Turn)+")")
+	}
+	return strings.Join(names, ", ")
+}
+
+func nodesOf(asks []ask) []string {
+	var names []string
+	for _, a := range asks {
+		names = append(names, a.name())
+	}
+	return names
+}
+
+// done says what was recorded and how to go on.
+func (c control) done(ctx context.Context, what string) error {
+	fmt.Fprintln(c.app.stdout, what)
+	root := c.task
+	for root.Parent != nil && !root.Parent.Spawned {
+		parent, err := c.o.Store().Task(ctx, root.Parent.Task)
+		if err != nil {
+			return err
+		}
+		root = parent
+	}
+	state, err := c.o.Store().Task(ctx, root.Task)
+	if err != nil {
+		return err
+	}
+	switch {
+	case state.Status.Terminal():
+		fmt.Fprintf(c.app.stdout, "task %s has %s\n  the story: orchestrator show %s\n", state.Task, state.Status, state.Task)
+	case state.Status == workflow.TaskPaused:
+		fmt.Fprintf(c.app.stdout, "task %s is paused: %s\n  go on with: %s\n", state.Task, oneLine(pausedOf(state).Note, 400), pausedOf(state).command(c.dataDir))
+	default:
+		fmt.Fprintf(c.app.stdout, "  go on with: %s\n", inDataDir("orchestrator run --resume "+state.Task, c.dataDir))
+	}
+	return nil
+}
+
+// tooLate turns the errors of an answer that nobody waits for any more into words.
+func tooLate(err error, what string) error {
+	if invalid, ok := errors.AsType[*workflow.AnswerError](err); ok {
+		return usage(fmt.Errorf("%s: answer one of: %s", what, strings.Join(invalid.Choices, " | ")))
+	}
+	if errors.Is(err, workflow.ErrStale) || errors.Is(err, workflow.ErrTerminal) {
+		return usage(fmt.Errorf("%s is not open any more", what))
+	}
+	return err
+}
+
+// byWhom is the name of the person, as --by says or as the system knows them.
+func byWhom(flag string) string { return cmp.Or(flag, userName()) }

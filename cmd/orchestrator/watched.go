@@ -1,0 +1,74 @@
+package main
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/seed-e05a5b32/orchestrator/orchestrator/engine"
+	"github.com/seed-e05a5b32/orchestrator/orchestrator/store"
+	"github.com/seed-e05a5b32/orchestrator/workflow"
+)
+
+// watched is what is known of a task and of those that belong to it: the
+// latest states, and how much of each journal was reported.
+type watched struct {
+	family family
+	seq    map[string]int64
+}
+
+// look reads what is new in the journals of a task and of all that it started,
+// parents before their children.
+func (w *watched) look(ctx context.Context, s *store.Store, task string) ([]store.Record, error) {
+	state, err := s.Task(ctx, task)
+	if err != nil {
+		return nil, err
+	}
+	records, err := s.Events(ctx, task, w.seq[task])
+	if err != nil {
+		return nil, err
+	}
+	if n := len(records); n > 0 {
+		w.seq[task] = records[n-1].Seq
+	}
+	if known, ok := w.family[task]; !ok || known.Version < state.Version {
+		w.family[task] = state
+	}
+	children, err := s.Children(ctx, task)
+	if err != nil {
+		return nil, err
+	}
+	for _, child := range children {
+		more, err := w.look(ctx, s, child.Task)
+		if err != nil {
+			return nil, err
+		}
+		records = append(records, more...)
+	}
+	return records, nil
+}
+
+// sorted are the states in order of their IDs.
+func (f family) sorted() []workflow.State {
+	return slices.SortedFunc(maps.Values(f), func(a, b workflow.State) int { return strings.Compare(a.Task, b.Task) })
+}
+
+// report shows one update and says whether it is a committed event.
+func (d *drive) report(u engine.Update) (committed bool) {
+	if u.Task != d.task && !strings.HasPrefix(u.Task, d.task+".") {
+		return false
+	}
+	switch {
+	case u.Record != nil:
+		if u.Record.Seq <= d.seq[u.Task] {
+			return false
+		}
+		d.seq[u.Task], d.family[u.Task] = u.Record.Seq, u.Record.State
+		d.reporter.record(store.Record{Task: u.Task, Seq: u.Record.Seq, Event: u.Record.Event, Effects: u.Record.Effects})
+		return true
+	case u.Progress != nil:
+		d.reporter.progress(u.Task, u.Progress.Turn, u.Progress.Node, u.Progress.Progress)
+	}
+	return false
+}
