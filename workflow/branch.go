@@ -45,7 +45,7 @@ func (d *decision) fork(r *Rule, e *ended, values func() map[string]any, h Hando
 		branches[i] = d.startBranch(g.ID, Branch{Label: to, Index: i})
 		var err error
 		if messages[i], err = d.message(r, to, branches[i], e, values); err != nil {
-			return d.fail(e, fmt.Sprintf("the message of rule %d for %q %s", r.Number, to, err), h.Skipped)
+			return d.failToGive(r, to, e, err, h.Skipped)
 		}
 	}
 	h.Fired, h.Size = d.fire(g.Parent, r), g.Size
@@ -93,7 +93,7 @@ func (d *decision) begin(group int, h *Handoff) error {
 		values["item"], values["index"], values["branch"] = plain(g.Items[i]), i, d.s.label(branch)
 		message, err := d.message(r, r.target(), branch, e, func() map[string]any { return values })
 		if err != nil {
-			return d.fail(e, fmt.Sprintf("the message of rule %d for %q %s", r.Number, r.target(), err), nil)
+			return d.failToGive(r, r.target(), e, err, nil)
 		}
 		next := Handoff{FromTurn: e.turn.ID, From: e.turn.Node, Reason: e.reason, Rule: r.Number, Max: r.Max, Fired: d.s.fired(g.Parent, r.Number), Size: g.Size}
 		if h != nil {

@@ -139,7 +139,7 @@ func (d *decision) claimed() error {
 	if kind, _ := d.team.Kind(d.team.Start); kind != KindAgent || !d.team.Message.IsZero() {
 		var err error
 		if first, err = d.give(d.team.Start, d.team.Message, scope(d.team, &d.s, nil)); err != nil {
-			return d.finish(TaskFailed, Result{Explanation: fmt.Sprintf("the message of the team for %q %s", d.team.Start, err)})
+			return d.finish(TaskFailed, Result{Explanation: fmt.Sprintf("the first %s, for %q, %s", d.whatIsGiven(d.team.Start), d.team.Start, err)})
 		}
 	}
 	d.emit(Handoff{To: d.team.Start, ToTurn: d.s.LastTurn + 1, Note: "the task starts here"})

@@ -666,7 +666,7 @@ func TestDecideStartMessage(t *testing.T) {
 		{"goal", "inputs: {goal: {}, n: {type: int}}\n", map[string]any{"goal": "Go", "n": "7"}, "Go", false},
 		{"others", "inputs: {topic: {}, n: {type: int}}\n", map[string]any{"topic": "Ants", "n": "7"}, "n: 7\ntopic: Ants", false},
 		{"template", "inputs: {n: {type: int}}\nmessage: \"{{ .input.n }} for {{ .task.id }} in {{ .task.workspace }}\"\n", map[string]any{"n": 3}, "3 for T1 in /w", false},
-		{"template fails", "inputs: {s: {}}\nmessage: \"{{ .input.s }}\"\n", nil, "the message of the team for \"a\" is empty", true},
+		{"template fails", "inputs: {s: {}}\nmessage: \"{{ .input.s }}\"\n", nil, "the first message, for \"a\", is empty", true},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()

@@ -2,6 +2,7 @@ package workflow
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -88,11 +89,13 @@ func moveTurn(t *Turn, step, cause string) error {
 
 // move asks a machine built for this one question, and of the rows about it
 // alone, which makes it several times faster. Without callbacks it does no I/O,
-// and every error it has means that the step is not allowed.
+// and every error it has means that the step is not allowed, but for the one
+// that says that the state stays the same.
 func move(state string, table fsm.Events, step string) (string, bool) {
 	table = slices.DeleteFunc(table, func(e fsm.EventDesc) bool { return e.Name != step })
 	machine := fsm.NewFSM(state, table, nil)
-	if err := machine.Event(context.Background(), step); err != nil {
+	err := machine.Event(context.Background(), step)
+	if _, same := errors.AsType[fsm.NoTransitionError](err); err != nil && !same {
 		return state, false
 	}
 	return machine.Current(), true

@@ -34,6 +34,11 @@ func branchingTeam(rt *rapid.T, t testing.TB) *Team {
 			pick("expires", "1m", "2h"), pick("at expiry", "expired", "approved"))
 	}
 	fmt.Fprintf(&b, "start: %s\nhandoffs:\n", rapid.SampledFrom(names).Draw(rt, "start"))
+	if rapid.Bool().Draw(rt, "branches and a join") {
+		fmt.Fprintf(&b, "  - {from: %s, on: '*', max: 2, to: [%s]}\n", names[0], strings.Join(names[len(names)/2:], ", "))
+		fmt.Fprintf(&b, "  - {from: [%s], on: %s, join: %s, to: %s}\n", strings.Join(names[len(names)/2:], ", "), pick("joined", "'*'", "[end_turn, yes, passed, succeeded, approved]"),
+			pick("join", "all", "any"), pick("to", append(terminals(), names...)...))
+	}
 	for range rapid.IntRange(1, 12).Draw(rt, "rules") {
 		from := pick("from", append([]string{`"*"`, `"*"`}, names...)...)
 		on := pick("on", `"*"`, `"*"`, "end_turn", "error", "yes", "no", "no_outcome", "[connection_lost, stalled]", "uncertain", "budget_exceeded", "passed",
@@ -128,7 +133,7 @@ func nextEvent(rt *rapid.T, s State, now time.Time) EventBody {
 		possible = append(possible, ResumeRequested{By: "x", Raise: raise})
 	}
 	for _, q := range s.Questions {
-		possible = append(possible, QuestionAnswered{Question: q.ID, Answer: rapid.SampledFrom([]string{AnswerAllow, AnswerDeny}).Draw(rt, "answer"), By: "x"})
+		possible = append(possible, QuestionAnswered{Question: q.ID, Answer: rapid.SampledFrom([]string{AnswerAllow, AnswerAllow, AnswerDeny, "x"}).Draw(rt, "answer"), By: "x"})
 	}
 	for _, t := range s.Turns {
 		f := anyEnd(rt, t, now)
@@ -148,7 +153,7 @@ func nextEvent(rt *rapid.T, s State, now time.Time) EventBody {
 			possible = append(possible, TurnAccepted{Turn: t.ID, Attempt: t.Attempt}, f, reconciled)
 		default:
 			possible = append(possible, f, f, f, f, reconciled, ChildReported{Turn: t.ID, Attempt: t.Attempt, Attempts: t.ChildAttempts + 1, Usage: Usage{TotalTokens: t.ChildUsage.TotalTokens + 1}},
-				QuestionAsked{Turn: t.ID, Attempt: t.Attempt, Kind: QuestionApproval, Text: "may I?"})
+				QuestionAsked{Turn: t.ID, Attempt: t.Attempt, Kind: QuestionApproval, Text: "may I?"}, QuestionAsked{Turn: t.ID, Attempt: t.Attempt, Kind: QuestionText, Text: "who?"})
 		}
 	}
 	return rapid.SampledFrom(possible).Draw(rt, "event")

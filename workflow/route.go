@@ -90,7 +90,7 @@ func (d *decision) follow(r *Rule, e *ended, values func() map[string]any, skipp
 	}
 	message, err := d.message(r, r.target(), e.turn.Branch, e, values)
 	if err != nil {
-		return d.fail(e, fmt.Sprintf("the message of rule %d for %q %s", r.Number, r.target(), err), skipped)
+		return d.failToGive(r, r.target(), e, err, skipped)
 	}
 	h.Fired = d.fire(e.turn.Branch, r)
 	return d.enter(e.turn.Branch, r.target(), message, h)
@@ -118,6 +118,23 @@ func (d *decision) message(r *Rule, to string, branch int, e *ended, values func
 	v := values()
 	v["target"] = to
 	return d.give(to, r.Message, v)
+}
+
+// failToGive ends the task where a node cannot be given what it needs.
+func (d *decision) failToGive(r *Rule, to string, e *ended, err error, skipped []SkippedRule) error {
+	return d.fail(e, fmt.Sprintf("the %s of rule %d for %q %s", d.whatIsGiven(to), r.Number, to, err), skipped)
+}
+
+// whatIsGiven names for people what give renders.
+func (d *decision) whatIsGiven(to string) string {
+	switch kind, _ := d.team.Kind(to); kind {
+	case KindGate:
+		return "question"
+	case KindTeam:
+		return "input"
+	default:
+		return "message"
+	}
 }
 
 // give renders what a node is given. message is of agents alone.

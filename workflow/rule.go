@@ -76,7 +76,7 @@ func (d *decision) mismatch(r *Rule, e *ended, values func() map[string]any) str
 			return why
 		}
 	}
-	if e.pick != "" && r.Retry == nil && !slices.Contains(r.To, e.pick) && e.normal() {
+	if e.pick != "" && !slices.Contains(r.To, e.pick) && e.normal() {
 		return fmt.Sprintf("%s picked %s", e.turn.Node, e.pick)
 	}
 	counted := e.turn.Branch

@@ -104,7 +104,7 @@ func TestSubTeamInputThatDoesNotFit(t *testing.T) {
 	r := start(t, team, nil)
 	r.end(TurnFinished{Output: "it"})
 	r.wantStatus(TaskFailed)
-	want := `plan ended with end_turn, and the message of rule 1 for "work" does not fit: the input "goal" must be a whole number, not "do it"`
+	want := `plan ended with end_turn, and the input of rule 1 for "work" does not fit: the input "goal" must be a whole number, not "do it"`
 	if got := r.s.Result.Explanation; got != want {
 		t.Errorf("explanation %q", got)
 	}

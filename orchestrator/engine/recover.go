@@ -47,6 +47,12 @@ func (e *Engine) recoverTask(ctx context.Context, task string) {
 	ent := e.acquire(task)
 	defer e.release(ent)
 	state, _, err := e.current(ctx, ent)
+	if err == nil && state.Parent != nil && !state.Parent.Spawned {
+		// Before anything of it goes on: what it has used may not have been
+		// reported, and where its parent is over this cancels it.
+		e.reportChild(ctx, task)
+		state, _, err = e.current(ctx, ent)
+	}
 	if err != nil {
 		e.handle(ctx, task, "go on with the task", err)
 		return
@@ -60,10 +66,6 @@ func (e *Engine) recoverTask(ctx context.Context, task string) {
 	}
 	e.enqueuePending(state)
 	e.pump()
-	if state.Parent != nil && !state.Parent.Spawned {
-		// What it has used may not have been reported, and its parent may be over.
-		e.spawn(func(ctx context.Context) { e.reportChild(ctx, task) })
-	}
 }
 
 // reconcileTurn finds out what became of an attempt that was sent.

@@ -1,0 +1,186 @@
+package workflow
+
+import (
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+const askTeam = `version: 1
+name: ask
+agents:
+  a: {prompt: A., approvals: {otherwise: ask, expires: 5m}}
+checks:
+  check: {run: x}
+start: a
+handoffs:
+  - {from: a, on: end_turn, to: check}
+  - {from: "*", on: [error, failed], retry: {max: 1, backoff: 0s}}
+  - {from: check, on: uncertain, to: failed}
+  - {from: "*", on: "*", to: succeeded}
+`
+
+func TestQuestions(t *testing.T) {
+	t.Parallel()
+	r := start(t, unchecked(t, askTeam), nil)
+	r.send()
+	r.must(QuestionAsked{Turn: 1, Attempt: 1, Kind: QuestionApproval, Text: "May I?", Tool: "Bash", Argument: "ls"})
+	r.must(QuestionAsked{Turn: 1, Attempt: 1, Kind: QuestionText, Text: "Which?", Choices: []string{"x", "y"}})
+	r.must(QuestionAsked{Turn: 1, Attempt: 1, Kind: QuestionText, Text: "Why?"})
+	r.wantStatus(TaskRunning)
+	first := r.s.Questions[0]
+	if r.turn().State != TurnAwaitingApproval || first.ID != 1 || first.Tool != "Bash" || !first.Expires.Equal(first.Asked.Add(5*time.Minute)) || !r.s.WakeAt.Equal(first.Expires) {
+		t.Fatalf("turn %+v, questions %+v, wakes at %s", r.turn(), r.s.Questions, r.s.WakeAt)
+	}
+	for _, wrong := range []QuestionAnswered{{Question: 1, Answer: "perhaps"}, {Question: 2, Answer: "z"}} {
+		_, err := r.do(wrong)
+		if answer, ok := errors.AsType[*AnswerError](err); !ok || answer.Question != wrong.Question || !strings.Contains(err.Error(), "choose one of") {
+			t.Errorf("%+v: %v", wrong, err)
+		}
+	}
+	got := effect[AnswerQuestion](t, r.must(QuestionAnswered{Question: 2, Answer: "y", By: "ann"}))
+	if want := (AnswerQuestion{Question: 2, Turn: 1, Attempt: 1, Answer: "y", By: "ann"}); got != want {
+		t.Errorf("%+v", got)
+	}
+	if _, err := r.do(QuestionAnswered{Question: 2, Answer: "y"}); !errors.Is(err, ErrStale) {
+		t.Errorf("answered twice: %v", err)
+	}
+	if r.turn().State != TurnAwaitingApproval {
+		t.Errorf("the turn is %s, and two questions are open", r.turn().State)
+	}
+	r.now = r.s.WakeAt
+	effects := r.must(TimerFired{})
+	if want := (AnswerQuestion{Question: 1, Turn: 1, Attempt: 1, Answer: AnswerDeny, Expired: true}); !slices.Contains(effects, Effect(want)) {
+		t.Errorf("nobody answered: %+v", effects)
+	}
+	r.now = r.now.Add(time.Second)
+	if len(r.s.Questions) == 1 { // it was asked a second later
+		r.now = r.s.WakeAt
+		got = effect[AnswerQuestion](t, r.must(TimerFired{}))
+		if got.Answer != "" || !got.Expired {
+			t.Errorf("%+v", got)
+		}
+	}
+	if r.turn().State != TurnRunning || len(r.s.Questions) != 0 || !r.s.WakeAt.IsZero() {
+		t.Errorf("turn %+v, questions %+v", r.turn(), r.s.Questions)
+	}
+}
+
+// The questions of a turn that is over, in whatever way, are gone.
+func TestQuestionsOfATurnThatIsOver(t *testing.T) {
+	t.Parallel()
+	for name, over := range map[string]EventBody{
+		"finished":     TurnFinished{Turn: 1, Attempt: 1, Reason: ReasonEndTurn},
+		"tried again":  TurnFinished{Turn: 1, Attempt: 1, Reason: ReasonError},
+		"interrupted":  TurnReconciled{Turn: 1, Attempt: 1, Finding: FindingInterrupted},
+		"not consumed": TurnReconciled{Turn: 1, Attempt: 1, Finding: FindingNotConsumed},
+		"unknown":      TurnReconciled{Turn: 1, Attempt: 1, Finding: FindingUnknown},
+		"cancelled":    CancelRequested{},
+	} {
+		r := start(t, unchecked(t, askTeam), nil)
+		r.send()
+		r.must(QuestionAsked{Turn: 1, Attempt: 1, Kind: QuestionApproval, Text: "May I?"})
+		r.must(over)
+		if len(r.s.Questions) != 0 || !r.s.WakeAt.IsZero() {
+			t.Errorf("%s: %+v, wakes at %s", name, r.s.Questions, r.s.WakeAt)
+		}
+		if _, err := r.do(QuestionAnswered{Question: 1, Answer: AnswerAllow}); err == nil {
+			t.Errorf("%s: answered", name)
+		}
+	}
+}
+
+// What an agent alone can report is refused of anything else.
+func TestReportsOfAgentsAlone(t *testing.T) {
+	t.Parallel()
+	r := start(t, unchecked(t, askTeam), nil)
+	r.end(TurnFinished{})
+	check := r.turn()
+	r.must(TurnSending{Turn: check.ID, Attempt: 1})
+	for _, body := range []EventBody{
+		QuestionAsked{Turn: check.ID, Attempt: 1}, ProgressReported{Turn: check.ID, Attempt: 1}, TaskSpawned{Turn: check.ID, Attempt: 1}, ChildReported{Turn: check.ID, Attempt: 1},
+	} {
+		_, err := r.do(body)
+		if _, refused := errors.AsType[*TransitionError](err); !refused || !strings.Contains(err.Error(), "a check") {
+			t.Errorf("%s: %v", body.EventType(), err)
+		}
+	}
+}
+
+func TestProgressAndSpawnedTasks(t *testing.T) {
+	t.Parallel()
+	r := start(t, unchecked(t, askTeam), nil)
+	r.send()
+	r.must(ProgressReported{Turn: 1, Attempt: 1, Text: "half", Percent: new(50)})
+	if p := r.turn().Progress; p == nil || p.Text != "half" || *p.Percent != 50 || !p.At.Equal(r.now) {
+		t.Errorf("progress %+v", p)
+	}
+	r.must(TaskSpawned{Turn: 1, Attempt: 1, Task: "T1.1.s1", Team: "t"})
+	if r.s.Spawned != 1 {
+		t.Errorf("spawned %d", r.s.Spawned)
+	}
+	r.must(TurnFinished{Turn: 1, Attempt: 1, Reason: ReasonError})
+	if r.turn().Progress != nil {
+		t.Error("the next attempt has the progress of the one before")
+	}
+}
+
+// What becomes of a check that ran when the orchestrator died.
+func TestReconciledCheck(t *testing.T) {
+	t.Parallel()
+	r := start(t, unchecked(t, askTeam), nil)
+	r.end(TurnFinished{})
+	check := r.turn()
+	r.must(TurnSending{Turn: check.ID, Attempt: 1})
+	attempts := r.s.Attempts
+	r.must(TurnReconciled{Turn: check.ID, Attempt: 1, Finding: FindingNotConsumed})
+	if got := r.turn(); got.ID != check.ID || got.Attempt != 2 || r.s.Attempts != attempts {
+		t.Errorf("%+v, %d attempts", got, r.s.Attempts)
+	}
+	r.must(TurnSending{Turn: check.ID, Attempt: 2})
+	r.must(TurnReconciled{Turn: check.ID, Attempt: 2, Finding: FindingUnknown, Detail: "it died"})
+	r.wantStatus(TaskFailed)
+	if r.s.Result.Reason != ReasonUncertain {
+		t.Errorf("result %+v", r.s.Result)
+	}
+}
+
+// A turn that the provider's quota ended waits for it, and no rule is asked.
+func TestQuota(t *testing.T) {
+	t.Parallel()
+	r := start(t, unchecked(t, askTeam), nil)
+	for wait := range MaxQuotaWaits {
+		turn := r.send()
+		reset := r.now.Add(time.Hour)
+		h := effect[Handoff](t, r.must(TurnFinished{Turn: 1, Attempt: turn.Attempt, Reason: ReasonLLMAPIError, QuotaReset: reset}))
+		if !h.Retry || h.Rule != 0 || h.NotBefore.Before(reset.Add(-time.Second)) || h.NotBefore.After(reset.Add(time.Minute)) ||
+			h.Note != "the provider's quota is used up until "+reset.Format(time.RFC3339) {
+			t.Fatalf("%+v, reset %s", h, reset)
+		}
+		r.wantStatus(TaskWaiting)
+		if got := r.turn(); got.ID != 1 || got.QuotaWaits != wait+1 || strings.Count(got.Message, quotaStart) != 1 || !r.s.WakeAt.Equal(got.NotBefore) {
+			t.Fatalf("%+v, wakes at %s", got, r.s.WakeAt)
+		}
+		r.now = r.s.WakeAt
+		r.must(TimerFired{})
+		r.wantStatus(TaskRunning)
+	}
+	turn := r.send()
+	r.must(TurnFinished{Turn: 1, Attempt: turn.Attempt, Reason: ReasonLLMAPIError, QuotaReset: r.now.Add(time.Hour)})
+	r.wantStatus(TaskSucceeded) // by the last rule
+}
+
+// The wait is bounded on both sides, whatever the provider says.
+func TestQuotaThatIsNoTime(t *testing.T) {
+	t.Parallel()
+	for reset, want := range map[time.Duration]time.Duration{-time.Hour: time.Second, 1000 * time.Hour: maxQuotaWait} {
+		r := start(t, unchecked(t, askTeam), nil)
+		r.send()
+		r.must(TurnFinished{Turn: 1, Attempt: 1, Reason: ReasonLLMAPIError, QuotaReset: r.now.Add(reset)})
+		if got := r.s.WakeAt.Sub(r.now); got < want || got > want+time.Minute {
+			t.Errorf("reset in %s: waits %s", reset, got)
+		}
+	}
+}
