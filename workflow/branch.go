@@ -166,7 +166,6 @@ func (d *decision) cancelBranch(id int, why string) {
 			d.emit(AbortTurn{Turn: t.ID, Attempt: t.Attempt, Why: why})
 		}
 	}
-	d.s.Held = slices.DeleteFunc(slices.Clone(d.s.Held), func(h Held) bool { return h.Turn.Branch == id })
 	b := d.removeBranch(id)
 	d.emit(BranchEnded{Branch: id, Label: b.Label, How: BranchCancelled})
 }

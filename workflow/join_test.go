@@ -74,14 +74,14 @@ func TestJoins(t *testing.T) {
 			"a, b, c ended with passed, and no rule says what happens then",
 		},
 		"rules before the join do not see it": {
-			"  - {from: [a, b], on: failed, join: any, to: failed}\n  - {from: [a, b, c], on: '*', join: all, to: last}\n", "a:passed b:passed c:failed", "last", "",
+			"  - {from: [a, b, c], on: '*', when: 'len(branches) > 0', to: failed}\n  - {from: [a, b, c], on: '*', join: all, to: last}\n", "a:passed b:passed c:failed", "last", "",
 		},
 		"a rule without a join matches, too": {
 			"  - {from: [a, b, c], on: '*', join: all, when: 'false', to: succeeded}\n  - {from: '*', on: '*', to: last}\n", "a:passed b:passed c:passed", "last", "",
 		},
 		"max counts where the branches came from": {
-			"  - {from: [a, b, c], on: passed, join: all, max: 1, to: plan}\n  - {from: [a, b, c], on: passed, to: succeeded}\n  - {from: '*', on: '*', to: failed}\n",
-			"a:passed b:passed c:passed plan:end_turn a:passed b:passed", "c@c", "",
+			"  - {from: [a, b, c], on: passed, join: all, max: 1, to: plan}\n  - {from: [a, b, c], on: passed, to: last}\n",
+			"a:passed b:passed c:passed plan:end_turn a:passed b:passed", "c@c last@a last@b", "",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -297,5 +297,54 @@ handoffs:
 	}
 	if got := r.turn().Message; got != "3 of 1" {
 		t.Errorf("message %q", got)
+	}
+}
+
+// A conversation that belongs to one visit, or to one element, ends with it.
+func TestConversationsEndWithTheirBranches(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct{ join, end string }{
+		"arrived": {"all", "part[0] part[1]"}, "cancelled": {"any", "part[0]"},
+	} {
+		for _, policy := range []string{ConversationTurn, ConversationTask} {
+			t.Run(name+" "+policy, func(t *testing.T) {
+				t.Parallel()
+				r := start(t, unchecked(t, strings.NewReplacer("POLICY", policy, "JOIN", test.join).Replace(`version: 1
+name: conversations
+agents:
+  plan: {prompt: Plan.}
+  part: {prompt: Work., conversation: POLICY}
+checks:
+  try: {run: x}
+start: plan
+handoffs:
+  - {from: plan, on: end_turn, for_each: "[1, 2]", to: part}
+  - {from: part, on: end_turn, join: JOIN, to: try}
+  - {from: try, on: failed, to: [part, plan]}
+  - {from: [part, plan], on: error, join: any, to: try}
+`)), nil)
+				r.finish(r.live("plan"), TurnFinished{})
+				for _, label := range []string{"part[1]", "part[0]"} {
+					turn := r.live("part", label)
+					r.must(TurnSending{Turn: turn.ID, Attempt: 1})
+				}
+				for _, label := range strings.Fields(test.end) {
+					r.must(TurnFinished{Turn: r.live("part", label).ID, Attempt: 1, Reason: ReasonEndTurn})
+				}
+				r.wantNodes("try")
+				if len(r.s.Conversations) != 1 {
+					t.Errorf("kept %+v", r.s.Conversations)
+				}
+				// The branches of a list keep theirs for the next round, but for those of one visit.
+				r.finish(r.live("try"), TurnFinished{Reason: ReasonFailed})
+				turn := r.live("part")
+				r.must(TurnSending{Turn: turn.ID, Attempt: 1})
+				r.finish(r.live("plan"), TurnFinished{Reason: ReasonError})
+				r.wantNodes("try")
+				if _, kept := r.s.Conversations[turn.Conversation]; kept != (policy == ConversationTask) || len(r.s.Conversations) < 2 {
+					t.Errorf("kept %+v", r.s.Conversations)
+				}
+			})
+		}
 	}
 }

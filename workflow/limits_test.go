@@ -321,3 +321,123 @@ func TestLimitsOfAParent(t *testing.T) {
 		t.Errorf("limits of the team alone %+v", got)
 	}
 }
+
+// The limit of the task does not end a branch alone: its end does not arrive at a join.
+func TestLimitOfTheTaskInABranch(t *testing.T) {
+	t.Parallel()
+	r := branches(t, "turns: 20", "[end_turn, budget_exceeded]")
+	team := *r.team
+	team.Limits.Turns = 3
+	r.team = &team
+	r.finish(r.live("part", "part[0]"), TurnFinished{Reason: ReasonError})
+	r.wantStatus(TaskPaused)
+	if len(r.s.Held) != 2 || len(r.s.Groups[0].Arrived) != 0 { // the other one has not begun
+		t.Errorf("held %+v, groups %+v", r.s.Held, r.s.Groups)
+	}
+}
+
+// A check that a rule wants when the time is over is not ended by that, and the
+// task does not wake for it again and again.
+func TestCheckAfterTheDeadline(t *testing.T) {
+	t.Parallel()
+	r := limited(t, "duration: 1h", "  - {from: a, on: budget_exceeded, to: check}\n  - {from: check, on: passed, to: succeeded}\n")
+	r.send()
+	r.now = r.s.WakeAt
+	r.must(TimerFired{})
+	r.must(TurnFinished{Turn: 1, Attempt: 1, Reason: ReasonBudgetExceeded})
+	r.wantNodes("check")
+	if !r.s.WakeAt.IsZero() || !r.turn().Late {
+		t.Errorf("wakes at %s for %+v", r.s.WakeAt, r.turn())
+	}
+	r.finish(r.turn(), TurnFinished{Reason: ReasonPassed})
+	r.wantStatus(TaskSucceeded)
+}
+
+// A pause is no time that the task has used.
+func TestPauseIsNoDuration(t *testing.T) {
+	t.Parallel()
+	r := limited(t, "duration: 1h", "")
+	r.must(PauseRequested{})
+	r.now = r.now.Add(48 * time.Hour)
+	r.must(ResumeRequested{})
+	r.wantStatus(TaskRunning)
+	if got := r.s.WakeAt.Sub(r.now); got < 59*time.Minute || got > time.Hour {
+		t.Errorf("%s are left", got)
+	}
+}
+
+// What the task waited before a branch began is no gain for the branch.
+func TestBranchDeadline(t *testing.T) {
+	t.Parallel()
+	r := limited(t, "turns: 9", `  - {from: a, on: end_turn, to: gate}
+  - {from: gate, on: approved, max: 1, to: check, limits: {duration: 10m}}
+  - {from: check, on: failed, to: gate}
+  - {from: gate, on: rejected, to: check}
+  - {from: [check, gate], on: [passed, budget_exceeded], join: all, to: a}
+`)
+	r.end(TurnFinished{})
+	r.now = r.now.Add(time.Hour)
+	r.must(GateAnswered{Turn: 2, Approved: true})
+	if got := r.s.WakeAt.Sub(r.now); got != 10*time.Minute {
+		t.Errorf("the branch has %s", got)
+	}
+	r.finish(r.live("check"), TurnFinished{Reason: ReasonFailed})
+	r.now = r.now.Add(time.Hour)
+	r.must(GateAnswered{Turn: r.turn().ID})
+	if got := r.s.WakeAt.Sub(r.now); got < 9*time.Minute || got > 10*time.Minute {
+		t.Errorf("the branch has %s left", got)
+	}
+	check := r.turn()
+	r.must(TurnSending{Turn: check.ID, Attempt: 1})
+	r.now = r.s.WakeAt
+	stop := effect[StopTurn](t, r.must(TimerFired{}))
+	if stop.Note != "limits.duration of branch check: 10m0s are over" {
+		t.Errorf("%+v", stop)
+	}
+	r.must(TurnFinished{Turn: check.ID, Attempt: 1, Reason: ReasonBudgetExceeded})
+	r.wantNodes("a")
+}
+
+// A fan-out whose first branch ends the others before they have begun.
+func TestFanOutThatIsJoinedAtOnce(t *testing.T) {
+	t.Parallel()
+	r := start(t, unchecked(t, `version: 1
+name: at-once
+agents:
+  a: {prompt: A.}
+  b: {prompt: B.}
+checks:
+  check: {run: x}
+  last: {run: x}
+start: a
+handoffs:
+  - {from: a, on: end_turn, to: [b, check], limits: {cost: 1}}
+  - {from: b, on: budget_exceeded, join: any, to: last}
+`), nil)
+	r.end(TurnFinished{Unpriced: true})
+	r.wantNodes("last")
+	r.wantStatus(TaskRunning)
+}
+
+// The elements that had not begun when a limit paused the task begin when there is more.
+func TestForEachGoesOnAfterAPause(t *testing.T) {
+	t.Parallel()
+	r := start(t, unchecked(t, `version: 1
+name: each
+limits: {turns: 2}
+agents:
+  plan: {prompt: Plan.}
+  part: {prompt: Work.}
+start: plan
+handoffs:
+  - {from: plan, on: end_turn, for_each: "[1, 2, 3, 4]", to: part}
+  - {from: part, on: end_turn, join: all, to: succeeded}
+`), nil)
+	r.end(TurnFinished{})
+	r.wantStatus(TaskPaused)
+	if len(r.s.Held) != 2 || r.s.Groups[0].Next != 2 {
+		t.Errorf("held %+v, group %+v", r.s.Held, r.s.Groups)
+	}
+	r.must(ResumeRequested{Raise: Limits{Turns: 5}})
+	r.wantNodes("part@part[0] part@part[1] part@part[2] part@part[3]")
+}

@@ -174,10 +174,7 @@ func TestGateExpires(t *testing.T) {
 	t.Parallel()
 	r := start(t, unchecked(t, pauseTeam), nil)
 	r.finish(r.live("a"), TurnFinished{})
-	r.finish(r.live("b"), TurnFinished{Outcome: "done"})
-	r.finish(r.live("check"), TurnFinished{Reason: ReasonPassed})
-	r.wantStatus(TaskWaiting)
-	gate := r.turn()
+	gate := r.live("gate")
 	for _, body := range []EventBody{
 		TurnFinished{Turn: gate.ID, Attempt: 1, Reason: ReasonApproved}, TurnSending{Turn: gate.ID, Attempt: 1}, TurnReconciled{Turn: gate.ID, Attempt: 1},
 	} {
@@ -185,6 +182,9 @@ func TestGateExpires(t *testing.T) {
 			t.Errorf("%s of a gate", body.EventType())
 		}
 	}
+	r.finish(r.live("b"), TurnFinished{Outcome: "done"})
+	r.finish(r.live("check"), TurnFinished{Reason: ReasonPassed})
+	r.wantStatus(TaskWaiting)
 	r.now = r.s.WakeAt
 	r.must(TimerFired{})
 	r.wantStatus(TaskSucceeded)
@@ -243,5 +243,24 @@ handoffs:
 	r.wantStatus(TaskFailed)
 	if got := r.s.Result.Explanation; !strings.Contains(got, "the task has visited 10000 nodes, which is the most that any task may") {
 		t.Errorf("explanation %q", got)
+	}
+}
+
+// What was held in a branch that a join has ended meanwhile is forgotten.
+func TestResumeFiresAJoin(t *testing.T) {
+	t.Parallel()
+	r := parallel(t, "any")
+	r.finish(r.live("coder"), TurnFinished{})
+	for _, node := range []string{"security", "style", "docs"} {
+		r.must(TurnSending{Turn: r.live(node).ID, Attempt: 1})
+	}
+	r.must(PauseRequested{})
+	for _, node := range []string{"style", "security"} {
+		r.must(TurnFinished{Turn: r.live(node).ID, Attempt: 1, Reason: ReasonEndTurn, Outcome: "request_changes"})
+	}
+	r.must(ResumeRequested{})
+	r.wantNodes("coder")
+	if got := r.turn().Message; got != "style=request_changes;" {
+		t.Errorf("message %q", got)
 	}
 }

@@ -46,7 +46,7 @@ func TestSubTeam(t *testing.T) {
 	if r.s.Attempts != 4 || r.s.Usage.TotalTokens != 65 || r.s.Cost != 450 || r.turn().Child != "T1.2.1" || len(r.s.Conversations) != 1 {
 		t.Errorf("%d attempts, %d tokens, cost %d: %+v", r.s.Attempts, r.s.Usage.TotalTokens, r.s.Cost, r.s)
 	}
-	if _, err := r.do(ChildReported{Turn: turn.ID, Attempt: 1, Attempts: 2}); err == nil {
+	if _, err := r.do(ChildReported{Turn: turn.ID, Attempt: 1, Attempts: 2, Usage: Usage{TotalTokens: 45}}); err == nil {
 		t.Error("an older report is taken")
 	}
 	if got := r.turn().Conversation; got != "" {
@@ -107,5 +107,22 @@ func TestSubTeamInputThatDoesNotFit(t *testing.T) {
 	want := `plan ended with end_turn, and the input of rule 1 for "work" does not fit: the input "goal" must be a whole number, not "do it"`
 	if got := r.s.Result.Explanation; got != want {
 		t.Errorf("explanation %q", got)
+	}
+}
+
+// A sub-team that was told to end because of this task's limits has not failed.
+func TestSubTeamThatWasStopped(t *testing.T) {
+	t.Parallel()
+	r := start(t, unchecked(t, subTeam), nil)
+	r.end(TurnFinished{Output: "it"})
+	turn := r.turn()
+	r.must(TurnSending{Turn: turn.ID, Attempt: 1, Child: "C"})
+	r.must(ChildReported{Turn: turn.ID, Attempt: 1, Attempts: 1, Usage: Usage{TotalTokens: 100}})
+	r.must(PauseRequested{})
+	r.must(ResumeRequested{Raise: Limits{Tokens: 1000}})
+	r.must(TurnFinished{Turn: turn.ID, Attempt: 1, Reason: ReasonBudgetExceeded})
+	r.wantStatus(TaskFailed)
+	if want := "limits.tokens of the task: 100 of 100 used, and rule 4 goes to failed"; r.s.Result.Explanation != want {
+		t.Errorf("explanation %q", r.s.Result.Explanation)
 	}
 }
