@@ -65,6 +65,16 @@ func TestHandoffPick(t *testing.T) {
 	}
 }
 
+// An agent without the tool has no say in where the task goes.
+func TestHandoffPickWithoutTheTool(t *testing.T) {
+	t.Parallel()
+	r := start(t, unchecked(t, strings.Replace(pickTeam, "a: {prompt: A., controller_tools: [handoff]}", "a: {prompt: A.}", 1)), nil)
+	h := effect[Handoff](t, r.end(TurnFinished{Handoff: "c", HandoffMessage: "m"}))
+	if h.Rule != 1 || h.Note != "" || strings.Contains(r.turn().Message, "hands over") {
+		t.Errorf("%+v, message %q", h, r.turn().Message)
+	}
+}
+
 // What the agent says with its pick is the message where the rule has none.
 func TestHandoffMessage(t *testing.T) {
 	t.Parallel()

@@ -155,6 +155,33 @@ func TestJoinedDefaultMessage(t *testing.T) {
 	}
 }
 
+// The conversation of a visit ends with it, also where it arrives at a join.
+func TestArrivalEndsTheVisit(t *testing.T) {
+	t.Parallel()
+	for name, before := range map[string]string{"in a branch": "[a, b]", "outside": "a"} {
+		r := start(t, unchecked(t, `version: 1
+name: visits
+agents:
+  a: {prompt: A., conversation: turn}
+checks:
+  begin: {run: x}
+  b: {run: x}
+  last: {run: x}
+start: begin
+handoffs:
+  - {from: begin, on: passed, to: `+before+`}
+  - {from: [a, b], on: "*", join: any, to: last}
+`), nil)
+		r.finish(r.live("begin"), TurnFinished{Reason: ReasonPassed})
+		turn := r.live("a")
+		r.finish(turn, TurnFinished{})
+		r.wantNodes("last")
+		if len(r.s.Conversations) != 0 || turn.Conversation == "" {
+			t.Errorf("%s: kept %+v of %+v", name, r.s.Conversations, turn)
+		}
+	}
+}
+
 // nestedTeam plans parts, each of which is reviewed by two.
 const nestedTeam = `version: 1
 name: nested

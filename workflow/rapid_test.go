@@ -25,7 +25,7 @@ func branchingTeam(rt *rapid.T, t testing.TB) *Team {
 		rapid.IntRange(1, 15).Draw(rt, "limit"), pick("tokens", "", "", ", tokens: 10"), pick("duration", "", "", ", duration: 5m"),
 		pick("cost", "", "", ", cost: 0.00001"), pick("at limit", "", ", at_limit: pause"))
 	for _, name := range agents {
-		fmt.Fprintf(&b, "  %s: {prompt: x%s%s%s}\n", name, pick("outcomes", "", ", outcomes: [yes, no]"),
+		fmt.Fprintf(&b, "  %s: {prompt: x%s%s%s%s}\n", name, pick("tools", "", ", controller_tools: [handoff]"), pick("outcomes", "", ", outcomes: [yes, no]"),
 			pick("timeout", "", ", turn_timeout: 1m", ", turn_timeout: 2h"), pick("conversation", "", "", ", conversation: turn", ", conversation: shared"))
 	}
 	if rapid.Bool().Draw(rt, "has others") {

@@ -302,6 +302,9 @@ func (d *decision) conclude(t Turn, b TurnFinished) error {
 	if t.Kind == KindTeam {
 		e.outcome = b.Outcome
 	}
+	if a := d.team.Agents[t.Node]; a == nil || !slices.Contains(a.ControllerTools, ToolHandoff) {
+		e.pick, e.handoff = "", "" // it has no say in where the task goes, and the checks of the team count on that
+	}
 	if b.Reason == ReasonBudgetExceeded {
 		d.cutShort(e)
 	}
