@@ -30,12 +30,8 @@ func (c *Condition) String() string { return c.source }
 
 // Match evaluates the condition over the values of a scope. It never panics.
 func (c *Condition) Match(values map[string]any) (bool, error) {
-	machine := vm.VM{MemoryBudget: conditionMemory}
-	result, err := machine.Run(c.program, values)
+	result, err := evaluate(c.program, values)
 	if err != nil {
-		if e, ok := errors.AsType[*file.Error](err); ok {
-			return false, errors.New(e.Message)
-		}
 		return false, err
 	}
 	match, ok := result.(bool)
@@ -55,11 +51,21 @@ func (e *conditionError) Error() string { return e.message }
 
 // newCondition compiles source against the names and types of env.
 func newCondition(source string, env types.Map) (*Condition, error) {
+	program, err := compileExpression(source, env, " in a condition", expr.AsBool())
+	if err != nil {
+		return nil, err
+	}
+	return &Condition{source: source, program: program}, nil
+}
+
+// compileExpression compiles source for conditions and lists alike. where ends
+// the sentence about what is not supported. Its error is a *conditionError.
+func compileExpression(source string, env types.Map, where string, more ...expr.Option) (*vm.Program, error) {
 	if len(source) > maxCondition {
 		return nil, &conditionError{message: fmt.Sprintf("it is longer than %d characters", maxCondition)}
 	}
 	var restriction restriction
-	options := []expr.Option{expr.Env(env), expr.AsBool(), expr.Patch(&restriction), expr.DisableAllBuiltins()}
+	options := append([]expr.Option{expr.Env(env), expr.Patch(&restriction), expr.DisableAllBuiltins()}, more...)
 	for _, name := range conditionFuncs() {
 		options = append(options, expr.EnableBuiltin(name))
 	}
@@ -71,9 +77,19 @@ func newCondition(source string, env types.Map) (*Condition, error) {
 		return nil, &conditionError{message: err.Error()}
 	}
 	if restriction.broken != "" {
-		return nil, &conditionError{message: restriction.broken + " is not supported in a condition", offset: byteOffset(source, restriction.at)}
+		return nil, &conditionError{message: restriction.broken + " is not supported" + where, offset: byteOffset(source, restriction.at)}
 	}
-	return &Condition{source: source, program: program}, nil
+	return program, nil
+}
+
+// evaluate runs a compiled expression over the values of a scope. It never panics.
+func evaluate(program *vm.Program, values map[string]any) (any, error) {
+	machine := vm.VM{MemoryBudget: conditionMemory}
+	result, err := machine.Run(program, values)
+	if e, ok := errors.AsType[*file.Error](err); ok {
+		return nil, errors.New(e.Message)
+	}
+	return result, err
 }
 
 // conditionFuncs are the built-in functions that can neither read the clock

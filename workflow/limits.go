@@ -283,12 +283,7 @@ func (d *decision) enforce() error {
 			d.emit(StopTurn{Turn: t.ID, Attempt: t.Attempt, Note: note})
 			continue
 		}
-		taken := d.take(t.ID)
-		if taken.Kind == KindAgent {
-			d.charge(taken.Branch, -1, Usage{}, 0) // it was counted when it was asked for, and never sent
-		}
-		d.emit(AbortTurn{Turn: taken.ID, Attempt: taken.Attempt, Why: note})
-		e := &ended{turn: taken, reason: ReasonBudgetExceeded, stopReason: ReasonBudgetExceeded, note: note, over: true, cut: true}
+		e := &ended{turn: d.withdraw(t.ID, note), reason: ReasonBudgetExceeded, stopReason: ReasonBudgetExceeded, note: note, over: true, cut: true}
 		d.store(e)
 		if err := d.route(e); err != nil {
 			return err

@@ -7,7 +7,6 @@ import (
 	"strings"
 
 	"github.com/expr-lang/expr"
-	"github.com/expr-lang/expr/file"
 	"github.com/expr-lang/expr/types"
 	"github.com/expr-lang/expr/vm"
 )
@@ -23,12 +22,8 @@ func (e *ListExpression) String() string { return e.source }
 
 // Eval evaluates the expression over the values of a scope. What is no list is an error.
 func (e *ListExpression) Eval(values map[string]any) ([]any, error) {
-	machine := vm.VM{MemoryBudget: conditionMemory}
-	result, err := machine.Run(e.program, values)
+	result, err := evaluate(e.program, values)
 	if err != nil {
-		if e, ok := errors.AsType[*file.Error](err); ok {
-			return nil, errors.New(e.Message)
-		}
 		return nil, err
 	}
 	switch list := result.(type) {
@@ -52,26 +47,12 @@ func (e *ListExpression) Eval(values map[string]any) ([]any, error) {
 // newListExpression compiles source against the names and types of env. What
 // certainly gives no list is refused.
 func newListExpression(source string, env types.Map) (*ListExpression, error) {
-	if len(source) > maxCondition {
-		return nil, &conditionError{message: fmt.Sprintf("it is longer than %d characters", maxCondition)}
-	}
-	var restriction restriction
-	options := []expr.Option{expr.Env(env), expr.Patch(&restriction), expr.DisableAllBuiltins()}
-	for _, name := range conditionFuncs() {
-		options = append(options, expr.EnableBuiltin(name))
-	}
-	program, err := expr.Compile(source, append(options, expr.AsKind(reflect.Slice))...)
+	program, err := compileExpression(source, env, "", expr.AsKind(reflect.Slice))
 	if err != nil {
 		if _, got, ok := strings.Cut(err.Error(), "expected slice, but got "); ok {
 			return nil, &conditionError{message: "it gives " + got + ", not a list"}
 		}
-		if e, ok := errors.AsType[*file.Error](err); ok {
-			return nil, &conditionError{message: e.Message, offset: byteOffset(source, e.From)}
-		}
-		return nil, &conditionError{message: err.Error()}
-	}
-	if restriction.broken != "" {
-		return nil, &conditionError{message: restriction.broken + " is not supported", offset: byteOffset(source, restriction.at)}
+		return nil, err
 	}
 	return &ListExpression{source: source, program: program}, nil
 }

@@ -39,11 +39,7 @@ func (d *decision) pause(by, note string) error {
 		if t.State != TurnPending || t.Kind == KindGate {
 			continue
 		}
-		d.take(t.ID)
-		if t.Kind == KindAgent {
-			d.charge(t.Branch, -1, Usage{}, 0)
-		}
-		d.emit(AbortTurn{Turn: t.ID, Attempt: t.Attempt, Why: note})
+		d.withdraw(t.ID, note)
 		d.hold(&ended{turn: t, cut: true, note: note})
 	}
 	d.emit(PauseTask{Pause: p})

@@ -47,24 +47,27 @@ func (d *decision) visit(branch int, name string, with given) error {
 
 // refuseVisit ends a visit that a limit forbids before it has begun.
 func (d *decision) refuseVisit(t Turn, note string) error {
-	d.s.LastTurn++
-	t.ID, t.State = d.s.LastTurn, TurnPending
-	e := &ended{turn: t, reason: ReasonBudgetExceeded, stopReason: ReasonBudgetExceeded, note: note, over: true, cut: true}
+	e := &ended{turn: d.numbered(t), reason: ReasonBudgetExceeded, stopReason: ReasonBudgetExceeded, note: note, over: true, cut: true}
 	d.store(e)
 	return d.route(e)
 }
 
 // postpone keeps a new turn until the task is resumed.
 func (d *decision) postpone(t Turn) {
+	d.hold(&ended{turn: d.numbered(t), cut: true})
+}
+
+// numbered gives a new turn its ID.
+func (d *decision) numbered(t Turn) Turn {
 	d.s.LastTurn++
 	t.ID, t.State = d.s.LastTurn, TurnPending
-	d.hold(&ended{turn: t, cut: true})
+	return t
 }
 
 // startTurn makes a new turn.
 func (d *decision) startTurn(t Turn) {
-	d.s.LastTurn++
-	t.ID, t.Attempt, t.State = d.s.LastTurn, 1, TurnPending
+	t = d.numbered(t)
+	t.Attempt = 1
 	if t.Kind == KindAgent {
 		d.charge(t.Branch, 1, Usage{}, 0)
 	}
@@ -137,6 +140,16 @@ func (d *decision) take(id int) Turn {
 	t := d.s.Turns[i]
 	d.s.Turns = slices.Delete(d.s.Turns, i, i+1)
 	d.dropQuestions(id)
+	return t
+}
+
+// withdraw takes back a turn that was asked for and never sent, and returns it.
+func (d *decision) withdraw(id int, why string) Turn {
+	t := d.take(id)
+	if t.Kind == KindAgent {
+		d.charge(t.Branch, -1, Usage{}, 0) // it was counted when it was asked for
+	}
+	d.emit(AbortTurn{Turn: t.ID, Attempt: t.Attempt, Why: why})
 	return t
 }
 
