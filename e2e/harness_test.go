@@ -113,6 +113,13 @@ func (s *appServer) kill() {
 	_ = s.cmd.Wait() // killed
 }
 
+// killWhole kills the server while it does not write.
+func (s *appServer) killWhole() error {
+	err := killWhole(s.cmd.Process.Pid, homeOf(s.env))
+	_ = s.cmd.Wait() // killed
+	return err
+}
+
 // result is how one run of the orchestrator ended.
 type result struct {
 	stdout, stderr string

@@ -3,6 +3,7 @@
 package e2e
 
 import (
+	"errors"
 	"fmt"
 	"path/filepath"
 	"strconv"
@@ -195,14 +196,11 @@ func TestAppServerDiesInATurn(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				if err := syscall.Kill(-pid, syscall.SIGKILL); err != nil {
+				if err := killWhole(pid, homeOf(env)); err != nil {
 					t.Fatal(err)
 				}
-			} else {
-				server.kill()
-				if err := server.restart(); err != nil {
-					t.Fatal(err)
-				}
+			} else if err := errors.Join(server.killWhole(), server.restart()); err != nil {
+				t.Fatal(err)
 			}
 			var found []string
 			for e := range run.entries {
@@ -219,6 +217,43 @@ func TestAppServerDiesInATurn(t *testing.T) {
 				t.Errorf("asked %d times, continued %d times", original, continued)
 			}
 		})
+	}
+}
+
+// TestConversationLost: the App Server is killed while it writes, and has lost
+// the conversation of the running turn when it comes back. Nobody can say whether
+// that turn did its work, so that it is not asked again, and the rules decide.
+func TestConversationLost(t *testing.T) {
+	t.Parallel()
+	answering := newGate()
+	model := startModel(t, func(req scriptedmodel.Request) scriptedmodel.Reply {
+		if text, _, _ := req.LastUser(); strings.Contains(text, "<two>") {
+			answering.arrive()
+			return slow
+		}
+		return scriptedmodel.Reply{Text: "done"}
+	})
+	env, data := environment(t, model), t.TempDir()
+	server := startAppServer(t, env)
+	run := startRun(t, env, "run", teamFile(t, relay), "--input", "goal=lost.", "--app-server", server.url, "--data-dir", data)
+	answering.wait(t)
+	if err := server.killWhole(); err != nil {
+		t.Fatal(err)
+	}
+	tear(t, homeOf(env), "<two> lost.")
+	if err := server.restart(); err != nil {
+		t.Fatal(err)
+	}
+	for range run.entries { //nolint:revive // to its end
+	}
+	_ = run.cmd.Wait() // the status says it
+	shown := orchestrator(t, env, "show", onlyTask(t, env, data), "--data-dir", data)
+	if status := run.cmd.ProcessState.ExitCode(); status != 1 || !strings.Contains(shown.stdout, "two · uncertain") ||
+		!strings.Contains(shown.stdout, "is no longer on the App Server") {
+		t.Errorf("status %d\n%s", status, shown.stdout)
+	}
+	if original, continued := asked(model, "<two> lost."); original != 1 || continued != 0 {
+		t.Errorf("asked %d times, continued %d times", original, continued)
 	}
 }
 

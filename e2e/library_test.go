@@ -226,7 +226,7 @@ func TestConnectionCutAgainAndAgain(t *testing.T) {
 }
 
 // TestAppServerKilledAgainAndAgain kills the App Server with SIGKILL at random
-// moments, and starts it again.
+// moments in which it does not write, and starts it again.
 func TestAppServerKilledAgainAndAgain(t *testing.T) {
 	t.Parallel()
 	model := startModel(t, func(scriptedmodel.Request) scriptedmodel.Reply {
@@ -239,8 +239,7 @@ func TestAppServerKilledAgainAndAgain(t *testing.T) {
 		defer close(killed)
 		for after := range kill {
 			<-time.After(after)
-			server.kill()
-			if err := server.restart(); err != nil {
+			if err := errors.Join(server.killWhole(), server.restart()); err != nil {
 				t.Error(err)
 			}
 		}
