@@ -244,7 +244,7 @@ func TestConversationLost(t *testing.T) {
 	if err := server.restart(); err != nil {
 		t.Fatal(err)
 	}
-	for range run.entries { //nolint:revive // to its end
+	for range run.entries { // to its end
 	}
 	_ = run.cmd.Wait() // the status says it
 	shown := orchestrator(t, env, "show", onlyTask(t, env, data), "--data-dir", data)

@@ -299,3 +299,73 @@ handoffs:
 		t.Errorf("the turn was opened %d times, want 2", n)
 	}
 }
+
+// TestBudgetStopsASubTeam: a limit of the task stops the turn of a sub-team
+// while the model answers. Resumed, the sub-team's task goes on where it was:
+// what it had done before is not asked again.
+func TestBudgetStopsASubTeam(t *testing.T) {
+	t.Parallel()
+	model := startModel(t, func(req scriptedmodel.Request) scriptedmodel.Reply {
+		text, step, _ := req.LastUser()
+		switch {
+		case strings.Contains(text, "limit"):
+			return scriptedmodel.Reply{Text: "finished after all"}
+		case !strings.Contains(text, "second"):
+			return scriptedmodel.Reply{Text: "done"}
+		case step == 0:
+			return scriptedmodel.Reply{ToolCalls: call("Bash", map[string]any{"command": "echo working", "description": "work"})}
+		}
+		return scriptedmodel.Reply{Text: strings.Repeat("word ", 3000), ChunkDelay: 20 * time.Millisecond} // a minute
+	})
+	env, data := environment(t, model), t.TempDir()
+	// A turn of one model request uses 106 tokens here.
+	team := teamFile(t, `version: 1
+name: outer
+limits: {tokens: 200, at_limit: pause}
+teams:
+  inner: {team: inner.yaml}
+start: inner
+handoffs:
+  - {from: inner, on: succeeded, to: succeeded}
+  - {from: inner, on: "*", to: failed}
+`)
+	write(t, filepath.Join(filepath.Dir(team), "inner.yaml"), `version: 1
+name: inner
+limits: {turns: 5}
+agents:
+  one: {prompt: Work., permission_mode: unrestricted}
+  two: {prompt: Work., permission_mode: unrestricted}
+start: one
+message: the first step
+handoffs:
+  - {from: one, on: end_turn, to: two, message: the second step}
+  - {from: two, on: end_turn, to: succeeded}
+  - {from: "*", on: "*", to: failed}
+`)
+	server := startAppServer(t, env)
+	started := time.Now()
+	r := orchestrator(t, env, "run", team, "--app-server", server.url, "--data-dir", data, "--json")
+	if r.status != 6 {
+		t.Fatalf("status %d, want 6: paused\n%s\n%s", r.status, r.stdout, r.stderr)
+	}
+	if took := time.Since(started); took > 40*time.Second {
+		t.Errorf("it took %s: the turn was not aborted while it streamed", took)
+	}
+	task := lastLine(t, r).Task
+	if alone := orchestrator(t, env, "resume", task+".1.1", "--data-dir", data); alone.status != 2 || !strings.Contains(alone.stderr, "orchestrator resume "+task) {
+		t.Errorf("resume of the sub-team alone: status %d\n%s", alone.status, alone.stderr)
+	}
+	if again := orchestrator(t, env, "resume", task, "--tokens", "1000000", "--data-dir", data); again.status != 0 {
+		t.Fatalf("resume: status %d\n%s\n%s", again.status, again.stdout, again.stderr)
+	}
+	r = orchestrator(t, env, "run", "--resume", task, "--app-server", server.url, "--data-dir", data, "--json")
+	if got := lastLine(t, r); r.status != 0 || got.State != "succeeded" {
+		t.Fatalf("status %d\n%s\n%s", r.status, r.stdout, r.stderr)
+	}
+	if first, second := opened(model, "the first step"), opened(model, "the second step"); first != 1 || second != 2 {
+		t.Errorf("the first step was opened %d times, the second %d times; want 1, and 2: the message, and the one that says that it goes on", first, second)
+	}
+	if shown := orchestrator(t, env, "show", task, "--data-dir", data); !strings.Contains(shown.stdout, task+".1.1") || strings.Contains(shown.stdout, task+".1.2") {
+		t.Errorf("another task of the sub-team was made:\n%s", shown.stdout)
+	}
+}

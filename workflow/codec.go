@@ -116,6 +116,7 @@ func eventDecoders() map[string]func([]byte) (EventBody, error) {
 		PauseRequested{}.EventType():   decodeBody[PauseRequested, EventBody],
 		TaskSpawned{}.EventType():      decodeBody[TaskSpawned, EventBody],
 		ChildReported{}.EventType():    decodeBody[ChildReported, EventBody],
+		LimitReached{}.EventType():     decodeBody[LimitReached, EventBody],
 		ProgressReported{}.EventType(): decodeBody[ProgressReported, EventBody],
 		QuestionAnswered{}.EventType(): decodeBody[QuestionAnswered, EventBody],
 		QuestionAsked{}.EventType():    decodeBody[QuestionAsked, EventBody],

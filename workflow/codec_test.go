@@ -36,10 +36,11 @@ func TestEventCodec(t *testing.T) {
 		QuestionAsked{Turn: 1, Attempt: 2, Kind: QuestionText, Text: "t", Tool: "Bash", Argument: "ls", Choices: []string{"a", "b"}},
 		QuestionAnswered{Question: 1, Answer: "a", By: "ada"},
 		ProgressReported{Turn: 1, Attempt: 2, Text: "t", Percent: new(40)},
-		ChildReported{Turn: 1, Attempt: 2, Attempts: 3, Usage: Usage{TotalTokens: 3}, Cost: 4, Unpriced: []string{"m"}},
+		ChildReported{Turn: 1, Attempt: 2, Attempts: 3, Usage: Usage{TotalTokens: 3}, Cost: 4, Unpriced: []string{"m"}, Status: TaskRunning, Starting: true},
 		TaskSpawned{Turn: 1, Attempt: 2, Task: "T", Team: "t"},
-		PauseRequested{By: "ada"},
-		ResumeRequested{By: "ada", Raise: limits},
+		LimitReached{Turn: 1, Attempt: 2, Note: "n"},
+		PauseRequested{By: "ada", Note: "n", Parent: true, Stop: true},
+		ResumeRequested{By: "ada", Raise: limits, Parent: true},
 	}
 	var types []string
 	for _, body := range bodies {
@@ -82,7 +83,7 @@ func TestEffectsCodec(t *testing.T) {
 		AnswerQuestion{Question: 1, Turn: 2, Attempt: 3, Answer: "a", By: "ada", Expired: true},
 		BranchEnded{Branch: 1, Label: "l", How: BranchArrived, Rule: 2, From: "n", Turn: 3, Reason: ReasonPassed, Arrived: 1, Size: 2,
 			Skipped: []SkippedRule{{Rule: 1, Why: "w"}}},
-		PauseTask{Pause: Pause{By: "ada", Note: "n", At: at}},
+		PauseTask{Pause: Pause{By: "ada", Note: "n", At: at, Parent: true}},
 		Handoff{FromTurn: 1, From: "a", Reason: ReasonError, Rule: 3, Fired: 1, Max: 2, To: "a", ToTurn: 1, Retry: true, NotBefore: at,
 			Branch: 1, Label: "l", Size: 3, Joined: []int{1, 2}, Note: "n", Skipped: []SkippedRule{{Rule: 1, Why: "w"}}},
 		FinishTask{Result: Result{State: TaskFailed, Node: "n", Reason: ReasonError, Rule: 2, Explanation: "e", At: at,

@@ -91,6 +91,8 @@ func (d *decision) apply(body EventBody) error {
 		return d.progressReported(b)
 	case ChildReported:
 		return d.childReported(b)
+	case LimitReached:
+		return d.limitReached(b)
 	case TaskSpawned:
 		return d.taskSpawned(b)
 	case PauseRequested:

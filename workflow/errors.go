@@ -33,6 +33,17 @@ func (e *TransitionError) Error() string {
 	return fmt.Sprintf("event %s cannot happen while the %s is %s", e.Event, e.Subject, state)
 }
 
+// PausedByParentError says that a task is paused because the task is that it
+// runs for as a sub-team, and goes on when that one does.
+type PausedByParentError struct {
+	Task, Parent string
+}
+
+// Error implements error.
+func (e *PausedByParentError) Error() string {
+	return fmt.Sprintf("task %s is paused with task %s, which it runs for: resume that one", e.Task, e.Parent)
+}
+
 // AnswerError says that an answer is not among those that a question has.
 type AnswerError struct {
 	Question int

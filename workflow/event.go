@@ -135,7 +135,8 @@ type (
 		Text    string `json:"text"`
 		Percent *int   `json:"percent,omitempty"`
 	}
-	// ChildReported says what the task of a sub-team has used so far, in all.
+	// ChildReported says what the task of a sub-team has used so far, in all, and
+	// how it stands. An older report must not come after a newer one.
 	ChildReported struct {
 		Turn     int   `json:"turn"`
 		Attempt  int   `json:"attempt"`
@@ -144,6 +145,18 @@ type (
 		Cost     int64 `json:"cost,omitempty"`
 		// Unpriced lists models without a known price.
 		Unpriced []string `json:"unpriced,omitempty"`
+		// Status is that of the child.
+		Status TaskState `json:"status,omitempty"`
+		// Starting says that a turn of the child, which Attempts counts, begins as
+		// soon as this is recorded, unless the sub-team is told to stop.
+		Starting bool `json:"starting,omitempty"`
+	}
+	// LimitReached says that what runs below the turn of a sub-team has reached a
+	// limit of this task.
+	LimitReached struct {
+		Turn    int    `json:"turn"`
+		Attempt int    `json:"attempt"`
+		Note    string `json:"note"`
 	}
 	// TaskSpawned says that an agent spawned another task, which goes its own way.
 	TaskSpawned struct {
@@ -155,12 +168,21 @@ type (
 	// PauseRequested stops the task after the turns that run now.
 	PauseRequested struct {
 		By string `json:"by,omitempty"`
+		// Note is a sentence for people; empty for "paused by ...".
+		Note string `json:"note,omitempty"`
+		// Parent says that the task asks for it which this one is a sub-team of.
+		Parent bool `json:"parent,omitempty"`
+		// Stop ends the turns that run now, too, as at a limit: they go on when the
+		// task is resumed. It may follow a pause without it.
+		Stop bool `json:"stop,omitempty"`
 	}
 	// ResumeRequested goes on with a paused task. Raise is added to its limits
 	// (those that are set), and to those of the branches that have reached one.
+	// What a parent has paused only the parent resumes: *PausedByParentError.
 	ResumeRequested struct {
-		By    string `json:"by,omitempty"`
-		Raise Limits `json:"raise,omitzero"`
+		By     string `json:"by,omitempty"`
+		Raise  Limits `json:"raise,omitzero"`
+		Parent bool   `json:"parent,omitempty"`
 	}
 	// CancelRequested asks for the task to end as cancelled.
 	CancelRequested struct {
@@ -221,6 +243,9 @@ func (ProgressReported) EventType() string { return "progress_reported" }
 
 // EventType implements EventBody.
 func (ChildReported) EventType() string { return "child_reported" }
+
+// EventType implements EventBody.
+func (LimitReached) EventType() string { return "limit_reached" }
 
 // EventType implements EventBody.
 func (TaskSpawned) EventType() string { return "task_spawned" }

@@ -159,32 +159,6 @@ func OverBudget(t *Team, s State, live map[int]Spent) map[int]string {
 	return out
 }
 
-// ChildLimits are the limits of a sub-team's task: the smallest of its own, its
-// node's, and what is left of everything that it counts for.
-func ChildLimits(t *Team, s State, turn Turn) Limits {
-	node := t.Teams[turn.Node]
-	limits := node.Limits.combine(node.Team.Limits)
-	limits.AtLimit = node.Team.Limits.AtLimit
-	for _, a := range accounts(t, &s, turn.Branch) {
-		var left Limits
-		if a.limits.Turns > 0 {
-			// The team's turn itself is no turn of an agent.
-			left.Turns = max(a.limits.Turns-a.attempts, 1)
-		}
-		if a.limits.Tokens > 0 {
-			left.Tokens = max(a.limits.Tokens-a.tokens, 1)
-		}
-		if a.limits.Cost > 0 {
-			left.Cost = max(a.limits.Cost-a.cost, 1)
-		}
-		if !a.deadline.IsZero() {
-			left.Duration = max(a.deadline.Sub(s.Updated), 1)
-		}
-		limits = limits.combine(left)
-	}
-	return limits
-}
-
 // NeedsPrice says that a limit of money applies to a turn.
 func NeedsPrice(t *Team, s State, turn Turn) bool {
 	return slices.ContainsFunc(accounts(t, &s, turn.Branch), func(a account) bool { return a.limits.Cost > 0 })
@@ -279,8 +253,7 @@ func (d *decision) enforce() error {
 		t := &d.s.Turns[i]
 		note := d.mustStop(*t)
 		if t.State != TurnPending {
-			t.Stopping = note
-			d.emit(StopTurn{Turn: t.ID, Attempt: t.Attempt, Note: note})
+			d.stop(t, note)
 			continue
 		}
 		e := &ended{turn: d.withdraw(t.ID, note), reason: ReasonBudgetExceeded, stopReason: ReasonBudgetExceeded, note: note, over: true, cut: true}
@@ -291,10 +264,16 @@ func (d *decision) enforce() error {
 	}
 }
 
+// stop has a turn that runs end because of a limit.
+func (d *decision) stop(t *Turn, note string) {
+	t.Stopping = note
+	d.emit(StopTurn{Turn: t.ID, Attempt: t.Attempt, Note: note})
+}
+
 // mustStop says for which limit a live turn has to end; "" when it may go on.
 func (d *decision) mustStop(t Turn) string {
-	if t.Stopping != "" || d.s.Status == TaskPaused && t.State == TurnPending || t.Kind == KindGate && !d.s.WaitingSince.IsZero() {
-		return "" // it has been told, is held, or the clock stands still
+	if t.Stopping != "" || d.s.Status == TaskPaused && t.State == TurnPending {
+		return "" // it has been told, or is held
 	}
 	if t.Late {
 		return "" // a rule wants it although the time is over
@@ -307,6 +286,9 @@ func (d *decision) mustStop(t Turn) string {
 		if !costly(t.Kind) {
 			// A command and a person cost time alone.
 			a.limits = Limits{Duration: a.limits.Duration}
+		}
+		if !d.s.WaitingSince.IsZero() {
+			a.deadline = time.Time{} // the clock stands still
 		}
 		if note := a.spent(&d.s, Spent{}, at, d.now()); note != "" {
 			return note

@@ -29,34 +29,55 @@ func (d *decision) hold(e *ended) {
 }
 
 // pause stops the task: what runs goes on to its end, what has not begun waits.
-func (d *decision) pause(by, note string) error {
+func (d *decision) pause(p Pause) error {
 	if err := d.move(taskPause); err != nil {
 		return err
 	}
-	p := Pause{By: by, Note: note, At: d.at}
+	p.At = d.at
 	d.s.Pause = &p
 	for _, t := range slices.Clone(d.s.Turns) {
 		if t.State != TurnPending || t.Kind == KindGate {
 			continue
 		}
-		d.withdraw(t.ID, note)
-		d.hold(&ended{turn: t, cut: true, note: note})
+		d.withdraw(t.ID, p.Note)
+		d.hold(&ended{turn: t, cut: true, note: p.Note})
 	}
 	d.emit(PauseTask{Pause: p})
 	return nil
 }
 
 func (d *decision) pauseRequested(b PauseRequested) error {
-	note := "paused"
-	if b.By != "" {
-		note += " by " + b.By
+	note := b.Note
+	if note == "" {
+		note = "paused"
+		if b.By != "" {
+			note += " by " + b.By
+		}
 	}
-	return d.pause(b.By, note)
+	if d.s.Status != TaskPaused || !b.Stop {
+		if err := d.pause(Pause{By: b.By, Note: note, Parent: b.Parent}); err != nil {
+			return err
+		}
+	}
+	if b.Stop {
+		for i := range d.s.Turns {
+			if t := &d.s.Turns[i]; t.Kind != KindGate && t.Stopping == "" {
+				d.stop(t, note)
+			}
+		}
+	}
+	return nil
 }
 
 func (d *decision) resumeRequested(b ResumeRequested) error {
+	if p := d.s.Pause; p != nil && p.Parent && !b.Parent && d.s.Parent != nil {
+		return &PausedByParentError{Task: d.s.Task, Parent: d.s.Parent.Task}
+	}
 	if err := d.move(taskResume); err != nil {
 		return err
+	}
+	for i := range d.s.Turns {
+		d.s.Turns[i].ChildStatus = "" // those that were paused with this task go on; what else holds them they report
 	}
 	d.endWaiting()
 	d.raise(b.Raise)
@@ -117,7 +138,7 @@ func (d *decision) goOn(h Held) error {
 		if note, _ := d.exhausted(t.Branch, t.Kind == KindAgent); note != "" {
 			h.Note = note
 			d.s.Held = append(slices.Clone(d.s.Held), h)
-			return d.pause("", note)
+			return d.pause(Pause{Note: note})
 		}
 	}
 	if t.Kind == KindGate {

@@ -118,7 +118,7 @@ func nextEvent(rt *rapid.T, s State, now time.Time) EventBody {
 		return rapid.SampledFrom([]EventBody{
 			f, TimerFired{}, TaskClaimed{}, TaskSubmitted{}, TurnSending{Turn: f.Turn, Attempt: f.Attempt}, TurnAccepted{Turn: f.Turn, Attempt: f.Attempt},
 			TurnReconciled{Turn: f.Turn, Attempt: f.Attempt, Finding: FindingUnknown}, CancelRequested{By: "x"},
-			PauseRequested{By: "x"}, PauseRequested{By: "x"}, PauseRequested{By: "x"}, ResumeRequested{By: "x"}, GateAnswered{Turn: f.Turn, Approved: true},
+			PauseRequested{By: "x"}, PauseRequested{By: "x"}, PauseRequested{By: "x", Stop: true}, ResumeRequested{By: "x"}, GateAnswered{Turn: f.Turn, Approved: true},
 			QuestionAsked{Turn: f.Turn, Attempt: f.Attempt}, QuestionAnswered{Question: f.Turn, Answer: "x"},
 			ProgressReported{Turn: f.Turn, Attempt: f.Attempt, Text: "x"}, ChildReported{Turn: f.Turn, Attempt: f.Attempt, Attempts: 1},
 			TaskSpawned{Turn: f.Turn, Attempt: f.Attempt, Task: "S"},
@@ -152,7 +152,11 @@ func nextEvent(rt *rapid.T, s State, now time.Time) EventBody {
 		case t.State == TurnSent:
 			possible = append(possible, TurnAccepted{Turn: t.ID, Attempt: t.Attempt}, f, reconciled)
 		default:
-			possible = append(possible, f, f, f, f, reconciled, ChildReported{Turn: t.ID, Attempt: t.Attempt, Attempts: t.ChildAttempts + 1, Usage: Usage{TotalTokens: t.ChildUsage.TotalTokens + 1}},
+			report := ChildReported{
+				Turn: t.ID, Attempt: t.Attempt, Attempts: t.ChildAttempts + 1, Usage: Usage{TotalTokens: t.ChildUsage.TotalTokens + 1},
+				Status: rapid.SampledFrom([]TaskState{TaskRunning, TaskWaiting, TaskPaused}).Draw(rt, "child"), Starting: rapid.Bool().Draw(rt, "starting"),
+			}
+			possible = append(possible, f, f, f, f, reconciled, report, LimitReached{Turn: t.ID, Attempt: t.Attempt, Note: "enough"},
 				QuestionAsked{Turn: t.ID, Attempt: t.Attempt, Kind: QuestionApproval, Text: "may I?"}, QuestionAsked{Turn: t.ID, Attempt: t.Attempt, Kind: QuestionText, Text: "who?"})
 		}
 	}
@@ -263,7 +267,7 @@ func atRest(rt *rapid.T, team *Team, s State) {
 			rt.Fatalf("turn %+v is of no branch: %+v", t, s.Branches)
 		}
 		if t.Kind != KindGate {
-			runs = runs || t.State != TurnPending || !t.NotBefore.After(s.Updated)
+			runs = runs || !t.waits() && (t.State != TurnPending || !t.NotBefore.After(s.Updated))
 			if s.Status == TaskPaused && t.State == TurnPending {
 				rt.Fatalf("turn %+v may start although the task is paused", t)
 			}
@@ -315,7 +319,7 @@ func atRest(rt *rapid.T, team *Team, s State) {
 		}
 	case (s.Status == TaskRunning) != (runs && s.Status != TaskPaused):
 		rt.Fatalf("status %s with %+v", s.Status, s.Turns)
-	case s.Status == TaskWaiting && (s.WakeAt.IsZero() || len(s.Turns) == 0):
+	case s.Status == TaskWaiting && (s.WakeAt.IsZero() && !slices.ContainsFunc(s.Turns, func(t Turn) bool { return t.Kind == KindTeam && t.waits() }) || len(s.Turns) == 0):
 		rt.Fatalf("nothing will ever happen: %+v", s)
 	case (s.Status == TaskPaused) != (s.Pause != nil) || len(s.Held) > 0 && s.Status != TaskPaused:
 		rt.Fatalf("status %s, pause %+v, held %+v", s.Status, s.Pause, s.Held)

@@ -86,11 +86,16 @@ func recordedEnds(journal []Recorded) []*recordedEnd {
 	turns := map[int]StartTurn{}
 	began := map[int]time.Time{}
 	children := map[int]ChildReported{}
+	stopped := map[int]string{}
 	var out []*recordedEnd
 	add := func(turn int, at time.Time, bodies ...EventBody) {
 		start, known := turns[turn]
 		if !known {
 			return
+		}
+		if note := stopped[turn]; note != "" && start.Kind == KindTeam {
+			bodies = append([]EventBody{LimitReached{Note: note}}, bodies...)
+			delete(stopped, turn)
 		}
 		if child, ok := children[turn]; ok {
 			bodies = append([]EventBody{child}, bodies...)
@@ -103,6 +108,7 @@ func recordedEnds(journal []Recorded) []*recordedEnd {
 		case TurnSending:
 			began[b.Turn] = at
 		case ChildReported:
+			b.Status, b.Starting = "", false
 			children[b.Turn] = b
 		case TurnFinished:
 			add(b.Turn, at, b)
@@ -118,6 +124,9 @@ func recordedEnds(journal []Recorded) []*recordedEnd {
 			}
 		}
 		for _, effect := range r.Effects {
+			if stop, ok := effect.(StopTurn); ok {
+				stopped[stop.Turn] = stop.Note
+			}
 			if start, ok := effect.(StartTurn); ok {
 				if _, again := turns[start.Turn]; !again || start.Kind == KindGate {
 					began[start.Turn] = at
@@ -325,6 +334,12 @@ func (r *replaying) finish(t *replayedTurn) error {
 			b.Turn, b.Attempt = id, attempt
 			body = b
 		case ChildReported:
+			b.Turn, b.Attempt = id, attempt
+			body = b
+		case LimitReached:
+			if slices.ContainsFunc(r.state.Turns, func(live Turn) bool { return live.ID == id && live.Stopping != "" }) {
+				continue // the report before it has told
+			}
 			b.Turn, b.Attempt = id, attempt
 			body = b
 		case GateAnswered:

@@ -183,6 +183,7 @@ func (d *decision) retry(r *Rule, e *ended, h Handoff) error {
 	}
 	wait := r.Retry.delay(d.s.Task, t.ID, t.Attempt, t.Retries[r.Number])
 	t.Retries, t.Recoveries = withRetry(t.Retries, r.Number), 0
+	t.Child, t.ChildAttempts, t.ChildUsage, t.ChildCost, t.ChildStatus = "", 0, Usage{}, 0, "" // another task
 	d.fire(t.Branch, r)
 	h.Retry, h.To, h.ToTurn, h.Fired, h.Max = true, t.Node, t.ID, t.Retries[r.Number], r.Retry.Max
 	var notBefore time.Time
@@ -207,7 +208,7 @@ func (d *decision) overBudget(e *ended, limit, wanted string) error {
 // pauseFor pauses the task because a limit is reached and no rule says what
 // happens then. What the node ended with is routed when the task is resumed.
 func (d *decision) pauseFor(e *ended) error {
-	if err := d.pause("", e.note); err != nil {
+	if err := d.pause(Pause{Note: e.note}); err != nil {
 		return err
 	}
 	if e.before != nil {

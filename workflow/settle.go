@@ -37,7 +37,13 @@ func (d *decision) settle() error {
 
 // active reports whether a turn runs or may start.
 func (d *decision) active(t Turn) bool {
-	return t.Kind != KindGate && (t.State != TurnPending || !t.NotBefore.After(d.at))
+	return !t.waits() && (t.State != TurnPending || !t.NotBefore.After(d.at))
+}
+
+// waits reports whether a turn waits for nothing but a person.
+func (t Turn) waits() bool {
+	return t.Kind == KindGate ||
+		t.Kind == KindTeam && t.State != TurnPending && t.Stopping == "" && (t.ChildStatus == TaskWaiting || t.ChildStatus == TaskPaused)
 }
 
 // wake makes the task running, so that it may decide something; settle puts it back.
@@ -52,7 +58,7 @@ func (d *decision) wake() error {
 func (d *decision) watchWaiting() {
 	// What is paused waits for a person, too, once all that ran has ended.
 	switch {
-	case slices.ContainsFunc(d.s.Turns, func(t Turn) bool { return t.Kind != KindGate }):
+	case slices.ContainsFunc(d.s.Turns, func(t Turn) bool { return !t.waits() }):
 		d.endWaiting()
 	case d.s.WaitingSince.IsZero():
 		d.s.WaitingSince = d.at
@@ -86,7 +92,7 @@ func (d *decision) nextWake() time.Time {
 			add(t.NotBefore)
 		}
 		add(t.Expires)
-		if t.Stopping != "" || t.Late || t.Kind == KindGate && !d.s.WaitingSince.IsZero() {
+		if t.Stopping != "" || t.Late || !d.s.WaitingSince.IsZero() {
 			continue // it has been told, need not be; or the clock stands still
 		}
 		for _, a := range accounts(d.team, &d.s, t.Branch) {

@@ -105,8 +105,8 @@ type State struct {
 	Held []Held `json:"held,omitempty"`
 	// Pause says why the task is paused; nil otherwise.
 	Pause *Pause `json:"pause,omitempty"`
-	// WaitingSince is when the task began to wait for nothing but a person, and
-	// Waited the sum of such times before; neither counts as duration.
+	// WaitingSince is when the task, with its sub-teams, began to wait for nothing
+	// but a person, and Waited the sum of such times before; neither counts as duration.
 	WaitingSince time.Time     `json:"waiting_since,omitzero"`
 	Waited       time.Duration `json:"waited,omitempty"`
 	// Result is set exactly when Status is terminal.
@@ -213,6 +213,8 @@ type Pause struct {
 	// Note is a sentence for people.
 	Note string    `json:"note"`
 	At   time.Time `json:"at"`
+	// Parent says that the task asked for it which this one is a sub-team of.
+	Parent bool `json:"parent,omitempty"`
 }
 
 // QuestionKind says what a Question asks for.
@@ -284,10 +286,12 @@ type Turn struct {
 	Input map[string]any `json:"input,omitempty"`
 	// Child is the task that a sub-team runs as, from TurnSending on. What it has
 	// used so far is in ChildAttempts, ChildUsage and ChildCost, and counted in State.
-	Child         string `json:"child,omitempty"`
-	ChildAttempts int    `json:"child_attempts,omitempty"`
-	ChildUsage    Usage  `json:"child_usage,omitzero"`
-	ChildCost     int64  `json:"child_cost,omitempty"`
+	// A turn that was cut off at a limit goes on with the same task; a retry begins another.
+	Child         string    `json:"child,omitempty"`
+	ChildAttempts int       `json:"child_attempts,omitempty"`
+	ChildUsage    Usage     `json:"child_usage,omitzero"`
+	ChildCost     int64     `json:"child_cost,omitempty"`
+	ChildStatus   TaskState `json:"child_status,omitempty"`
 	// Expires is when a gate expires.
 	Expires time.Time `json:"expires,omitzero"`
 	// Late says that a limit of time was over when a check or a gate began, which

@@ -91,7 +91,7 @@ func (d *decision) nextAttempt(t Turn, message string, notBefore time.Time) erro
 	}
 	t.Message = message
 	t.ClientMessageID, t.Runtime, t.Started, t.NotBefore = "", Runtime{}, time.Time{}, time.Time{}
-	t.Child, t.ChildAttempts, t.ChildUsage, t.ChildCost, t.Progress, t.Stopping = "", 0, Usage{}, 0, nil, ""
+	t.Progress, t.Stopping = nil, ""
 	wait := notBefore.After(d.at)
 	if wait {
 		t.NotBefore = notBefore
@@ -117,6 +117,8 @@ func (d *decision) live(id, attempt int) (*Turn, error) {
 	switch {
 	case i < 0:
 		return nil, fmt.Errorf("%s of turn %d, attempt %d: %w", d.event, id, attempt, ErrStale)
+	case d.s.Status == TaskWaiting && d.s.Turns[i].Kind == KindTeam: // for the sub-team, which waits for a person
+		return &d.s.Turns[i], d.wake()
 	case d.s.Status != TaskRunning && d.s.Status != TaskPaused:
 		return nil, &TransitionError{Event: d.event, Subject: "task", State: string(d.s.Status)}
 	case d.s.Turns[i].Kind == KindGate: // it has a person and its time, and nothing else
@@ -161,7 +163,7 @@ func (d *decision) sending(b TurnSending) error {
 	if err := moveTurn(t, turnSend, d.event); err != nil {
 		return err
 	}
-	t.ClientMessageID, t.Runtime, t.Child, t.Started = b.ClientMessageID, b.Runtime, b.Child, d.at
+	t.ClientMessageID, t.Runtime, t.Child, t.ChildStatus, t.Started = b.ClientMessageID, b.Runtime, b.Child, "", d.at
 	if t.Kind != KindAgent {
 		return nil
 	}
@@ -178,25 +180,6 @@ func (d *decision) accepted(b TurnAccepted) error {
 		return err
 	}
 	return moveTurn(t, turnAccept, d.event)
-}
-
-// childReported counts what the task of a sub-team has used since the last report.
-func (d *decision) childReported(b ChildReported) error {
-	t, err := d.liveOf(KindTeam, b.Turn, b.Attempt)
-	if err != nil {
-		return err
-	}
-	if b.Attempts < t.ChildAttempts || b.Usage.TotalTokens < t.ChildUsage.TotalTokens {
-		return fmt.Errorf("report of task %s: %w", t.Child, ErrStale) // one that was sent later has come first
-	}
-	d.charge(t.Branch, b.Attempts-t.ChildAttempts, b.Usage.minus(t.ChildUsage), b.Cost-t.ChildCost)
-	for _, model := range b.Unpriced {
-		if !slices.Contains(d.s.Unpriced, model) { // it names all of them every time
-			d.unpriced(model)
-		}
-	}
-	t.ChildAttempts, t.ChildUsage, t.ChildCost = b.Attempts, b.Usage, b.Cost
-	return nil
 }
 
 func (d *decision) finished(b TurnFinished) error {
@@ -318,7 +301,7 @@ func (d *decision) conclude(t Turn, b TurnFinished) error {
 	if a := d.team.Agents[t.Node]; a == nil || !slices.Contains(a.ControllerTools, ToolHandoff) {
 		e.pick, e.handoff = "", "" // it has no say in where the task goes, and the checks of the team count on that
 	}
-	if b.Reason == ReasonBudgetExceeded {
+	if b.Reason == ReasonBudgetExceeded && (t.Kind != KindTeam || t.Stopping != "") { // else it was the sub-team's own limit, and an end like any other
 		d.cutShort(e)
 	}
 	if t.Reminder && strings.TrimSpace(t.PriorOutput) != "" {
@@ -356,8 +339,6 @@ func (d *decision) cutShort(e *ended) {
 		e.note = e.turn.Stopping
 	case note != "":
 		e.note = note
-	case e.turn.Kind == KindTeam:
-		return // the sub-team's own limits; there is something left here
 	default:
 		e.note = cmp.Or(e.err, "the turn was stopped at a limit")
 	}

@@ -98,7 +98,7 @@ func (d *drive) resumePaused(ctx context.Context) error {
 		return err
 	}
 	for _, s := range found.family.sorted() {
-		if s.Status == workflow.TaskPaused {
+		if s.Status == workflow.TaskPaused && pausedOf(s).Parent == "" { // the others follow
 			if _, err := d.o.Engine().Resume(ctx, s.Task, userName(), workflow.Limits{}); err != nil {
 				return err
 			}

@@ -88,6 +88,11 @@ func (c *chapter) turnEvent(body workflow.EventBody) {
 		if st := s.find(b.Turn, b.Attempt); st != nil {
 			st.Sent, st.ClientMessageID, st.Runtime, st.Child = c.at, b.ClientMessageID, b.Runtime, b.Child
 			if b.Child != "" {
+				for _, before := range s.Steps {
+					if before != st && before.Child == b.Child { // the same task goes on
+						st.ChildTurns, st.ChildUsage, st.childCost = before.ChildTurns, before.ChildUsage, before.childCost
+					}
+				}
 				c.add(news{kind: newsSubTeam, step: st})
 			}
 		}

@@ -94,11 +94,17 @@ func eventText(body workflow.EventBody) string {
 	case workflow.ProgressReported:
 		return attemptText(b.Turn, b.Attempt) + " " + progressText(b)
 	case workflow.ChildReported:
-		return fmt.Sprintf("%s %s, %s tokens", attemptText(b.Turn, b.Attempt), plural(b.Attempts, "turn"), formatCount(b.Usage.TotalTokens))
+		text := fmt.Sprintf("%s %s, %s tokens", attemptText(b.Turn, b.Attempt), plural(b.Attempts, "turn"), formatCount(b.Usage.TotalTokens))
+		if b.Starting {
+			return text + ", and the last is about to begin"
+		}
+		return strings.TrimRight(text+", "+string(b.Status), ", ")
+	case workflow.LimitReached:
+		return attemptText(b.Turn, b.Attempt) + " " + b.Note
 	case workflow.TaskSpawned:
 		return fmt.Sprintf("%s task %s of team %s", attemptText(b.Turn, b.Attempt), b.Task, b.Team)
 	case workflow.PauseRequested:
-		return "by " + b.By
+		return strings.TrimRight("by "+b.By+": "+b.Note, ": ")
 	case workflow.ResumeRequested:
 		return "by " + b.By + raiseText(b.Raise)
 	case workflow.CancelRequested:

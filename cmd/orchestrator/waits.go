@@ -24,11 +24,16 @@ type pausedTask struct {
 	// By is who paused it; empty when a limit did.
 	By   string `json:"by,omitempty"`
 	Note string `json:"note"`
+	// Parent is the task that it was paused with, and goes on with.
+	Parent string `json:"parent,omitempty"`
 }
 
 // command is what to type to go on with a paused task.
 func (p pausedTask) command(dataDir string) string {
-	if p.By != "" {
+	switch {
+	case p.Parent != "":
+		return inDataDir("orchestrator resume "+p.Parent, dataDir)
+	case p.By != "":
 		return inDataDir("orchestrator resume "+p.Task, dataDir)
 	}
 	flag := "--turns 10"
@@ -53,8 +58,8 @@ func (f family) blocked(task string) (waits, bool) {
 	if !known || s.Status.Terminal() || s.Status == workflow.TaskQueued {
 		return w, false
 	}
-	if s.Status == workflow.TaskPaused {
-		w.paused = append(w.paused, pausedOf(s))
+	if p := pausedOf(s); s.Status == workflow.TaskPaused && p.Parent == "" {
+		w.paused = append(w.paused, p)
 	}
 	w.asks = asksOf(s)
 	for _, t := range s.Turns {
@@ -62,15 +67,15 @@ func (f family) blocked(task string) (waits, bool) {
 		case t.Kind == workflow.KindGate:
 		case t.Kind == workflow.KindTeam && t.Child != "":
 			child, blocked := f.blocked(t.Child)
-			if !blocked {
-				return w, false
+			if pausedHere := pausedOf(f[t.Child]).Parent != ""; !blocked || t.Stopping != "" || pausedHere && s.Status != workflow.TaskPaused {
+				return w, false // or it is about to go on, or to end
 			}
 			w.asks, w.paused = append(w.asks, child.asks...), append(w.paused, child.paused...)
 		default:
 			return w, false
 		}
 	}
-	return w, len(w.asks)+len(w.paused) > 0
+	return w, s.Status == workflow.TaskPaused || len(w.asks)+len(w.paused) > 0
 }
 
 // asks lists what people can answer in a task and in all that belong to it.
@@ -90,6 +95,9 @@ func pausedOf(s workflow.State) pausedTask {
 	p := pausedTask{Task: s.Task, Note: "paused"}
 	if s.Pause != nil {
 		p.By, p.Note = s.Pause.By, s.Pause.Note
+		if s.Pause.Parent && s.Parent != nil {
+			p.Parent = s.Parent.Task
+		}
 	}
 	return p
 }

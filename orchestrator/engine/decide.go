@@ -198,10 +198,3 @@ func (c *teamCache) putLocked(team *workflow.Team) {
 	}
 	c.byHash[team.Revision] = team
 }
-
-// loaded returns a team that is in memory; nil when it is not.
-func (c *teamCache) loaded(hash string) *workflow.Team {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.byHash[hash]
-}

@@ -21,15 +21,13 @@ func (e *Engine) follow(ent *entry, prev, next workflow.State, event workflow.Ev
 		switch effect := effect.(type) {
 		case workflow.AbortTurn:
 			e.abort(turnKey{ent.task, effect.Turn, effect.Attempt})
-			e.cancelChild(prev, effect.Turn)
 		case workflow.StopTurn:
 			e.stopTurn(turnKey{ent.task, effect.Turn, effect.Attempt}, effect.Note)
-			e.cancelChild(next, effect.Turn)
 		case workflow.AnswerQuestion:
 			e.deliver(ent.task, effect)
 		}
 	}
-	e.followChild(prev, next)
+	e.followChildren(prev, next)
 	for _, rt := range givenBack(prev, next) {
 		e.unblock(rt)
 	}

@@ -1,6 +1,9 @@
 package engine
 
 import (
+	"context"
+	"maps"
+
 	"github.com/seed-e05a5b32/orchestrator/workflow"
 )
 
@@ -12,16 +15,15 @@ type meter struct {
 
 func newMeter() meter { return meter{spent: map[string]map[int]workflow.Spent{}} }
 
-// measure notes the usage of an attempt so far and stops what is over a limit.
-func (e *Engine) measure(w *work, model string, usage workflow.Usage) {
-	w.ent.mu.Lock()
-	loaded, state := w.ent.loaded, w.ent.state
-	w.ent.mu.Unlock()
-	if !loaded {
-		return
+// measure notes the usage of an attempt so far and stops what is over a limit, of
+// its task or of one that this runs for.
+func (e *Engine) measure(ctx context.Context, w *work, model string, usage workflow.Usage) {
+	state, team, err := e.current(ctx, w.ent)
+	if err != nil {
+		return // what commits next finds out
 	}
-	team := e.teams.loaded(state.Revision)
-	if team == nil {
+	above, err := e.above(ctx, state)
+	if err != nil {
 		return
 	}
 	used := workflow.Spent{Tokens: usage.TotalTokens}
@@ -39,6 +41,47 @@ func (e *Engine) measure(w *work, model string, usage workflow.Usage) {
 			e.stopTurn(turnKey{w.key.task, id, turn.Attempt}, note)
 		}
 	}
+	for _, a := range above {
+		for id, note := range workflow.OverBudget(a.team, a.state, e.liveSpent(a.state)) {
+			turn, ok := liveTurn(a.state, id)
+			switch {
+			case !ok || turn.Stopping != "" || e.phase != phaseRunning:
+			case turn.Kind == workflow.KindTeam:
+				e.spawn(func(ctx context.Context) {
+					_, err := e.apply(context.WithoutCancel(ctx), a.state.Task, workflow.LimitReached{Turn: id, Attempt: turn.Attempt, Note: note})
+					e.handleChange(ctx, a.state.Task, "stop the sub-team", err)
+				})
+			default:
+				e.stopTurn(turnKey{a.state.Task, id, turn.Attempt}, note)
+			}
+		}
+	}
+}
+
+// liveSpent is what the turns of a task that run have used so far, those of its
+// sub-teams included. e.mu is held.
+func (e *Engine) liveSpent(state workflow.State) map[int]workflow.Spent {
+	out := maps.Clone(e.spent[state.Task])
+	if out == nil {
+		out = map[int]workflow.Spent{}
+	}
+	for _, turn := range state.Turns {
+		if turn.Child == "" {
+			continue
+		}
+		var sum workflow.Spent
+		for task, turns := range e.spent {
+			if !runsFor(task, turn.Child) {
+				continue
+			}
+			for _, spent := range turns {
+				sum.Tokens += spent.Tokens
+				sum.Cost += spent.Cost
+			}
+		}
+		out[turn.ID] = sum
+	}
+	return out
 }
 
 // forget ends the metering of an attempt. e.mu is held.

@@ -49,8 +49,8 @@ func (e *Engine) recoverTask(ctx context.Context, task string) {
 	state, _, err := e.current(ctx, ent)
 	if err == nil && state.Parent != nil && !state.Parent.Spawned {
 		// Before anything of it goes on: what it has used may not have been
-		// reported, and where its parent is over this cancels it.
-		e.reportChild(ctx, task)
+		// reported, and its parent may want it no more.
+		e.tendChild(ctx, task)
 		state, _, err = e.current(ctx, ent)
 	}
 	if err != nil {

@@ -25,7 +25,7 @@ func (e *Engine) claim(ctx context.Context, task string) {
 	}
 	if err == nil {
 		if state.Parent != nil && !state.Parent.Spawned {
-			e.reportChild(ctx, task) // cancels it where nobody waits for it any more
+			e.tendChild(ctx, task) // cancels it where nobody waits for it any more
 		}
 		_, err = e.apply(ctx, task, workflow.TaskClaimed{})
 	}
@@ -57,6 +57,12 @@ func (e *Engine) storeFailed(err error) {
 // runTurn carries out one attempt at a turn.
 func (e *Engine) runTurn(ctx context.Context, w *work) next {
 	state, team, turn, ok := e.wanted(ctx, w, func(turn workflow.Turn) bool { return turn.State == workflow.TurnPending })
+	if ok && turn.Kind == workflow.KindAgent && state.Parent != nil {
+		if !e.admit(context.WithoutCancel(ctx), w, state) {
+			return next{}
+		}
+		state, team, turn, ok = e.wanted(ctx, w, func(turn workflow.Turn) bool { return turn.State == workflow.TurnPending })
+	}
 	if !ok {
 		return next{}
 	}
@@ -178,7 +184,12 @@ func (e *Engine) request(ctx context.Context, w *work, state workflow.State, tea
 	req := TurnRequest{
 		Task: w.key.task, Team: team, Agent: agent, Turn: turn,
 		Workspace: state.Workspace, Conversation: state.RuntimeOf(turn), Consumed: w.consumed,
-		NeedPrice: workflow.NeedsPrice(team, state, turn), HandoffTargets: team.HandoffTargets(agent.Name),
+		HandoffTargets: team.HandoffTargets(agent.Name),
+	}
+	var err error
+	if req.NeedPrice, err = e.needsPrice(ctx, team, state, turn); err != nil {
+		e.handle(ctx, w.key.task, "look for limits of money", err)
+		return TurnRequest{}, false
 	}
 	if slices.Contains(agent.ControllerTools, workflow.ToolSpawnTask) {
 		req.SpawnTeams = slices.Sorted(maps.Keys(team.Teams))
@@ -192,6 +203,16 @@ func (e *Engine) request(ctx context.Context, w *work, state workflow.State, tea
 		req.Conversation = shared // not the task's own note of it: another task may have lost it
 	}
 	return req, true
+}
+
+// needsPrice says that a limit of money applies to a turn, in its task or in one
+// above that its task is a sub-team of.
+func (e *Engine) needsPrice(ctx context.Context, team *workflow.Team, state workflow.State, turn workflow.Turn) (bool, error) {
+	if workflow.NeedsPrice(team, state, turn) {
+		return true, nil
+	}
+	above, err := e.above(ctx, state)
+	return above != nil && slices.ContainsFunc(above, func(a ancestor) bool { return workflow.NeedsPrice(a.team, a.state, a.turn) }), err
 }
 
 // callRun turns a panic of the runner into an error: one turn must not take the
@@ -296,7 +317,7 @@ func (r *recorder) Progress(p Progress) {
 		model, closed := r.model, r.closed
 		r.mu.Unlock()
 		if !closed {
-			r.engine.measure(r.work, model, p.Usage)
+			r.engine.measure(context.Background(), r.work, model, p.Usage)
 		}
 	}
 }
