@@ -107,6 +107,28 @@ func liveTurn(state workflow.State, id int) (workflow.Turn, bool) {
 	return workflow.Turn{}, false
 }
 
+// talk takes a conversation for a run. Its error, *store.BusyError, says that the
+// run before has not returned, although its turn is over.
+func (e *Engine) talk(w *work, rt workflow.Runtime) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if other := e.talking[rt]; other != nil && other != w {
+		return &store.BusyError{Runtime: rt, Holder: store.ActiveTurn{Task: other.key.task, Turn: other.key.turn, Attempt: other.key.attempt}}
+	}
+	e.talking[rt] = w
+	return nil
+}
+
+// fallSilent gives back the conversation of a run that has returned. e.mu is held.
+func (e *Engine) fallSilent(w *work) {
+	for rt, other := range e.talking {
+		if other == w {
+			delete(e.talking, rt)
+			e.unblock(rt)
+		}
+	}
+}
+
 // unblock makes the turns ready that wait for a conversation. e.mu is held.
 func (e *Engine) unblock(rt workflow.Runtime) {
 	for _, w := range e.blocked[rt] {
@@ -130,6 +152,9 @@ func (e *Engine) unblockFree(ctx context.Context, rt workflow.Runtime) {
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	if e.talking[rt] != nil {
+		return // whose return unblocks it
+	}
 	e.unblock(rt)
 	e.pump()
 }

@@ -361,3 +361,61 @@ func TestManyBranches(t *testing.T) {
 		t.Errorf("%d turns, %d tasks are left in memory", len(e.known), e.ready.tasks())
 	}
 }
+
+// A turn whose branch a join has cancelled may still be ending on the App
+// Server: its conversation gets no other turn before that is over.
+func TestConversationThatIsStillEnding(t *testing.T) {
+	s, f := openStore(t, t.TempDir()), &fake{server: newServer()}
+	f.runtime = func(req TurnRequest) workflow.Runtime {
+		name := strings.Replace(req.Agent.Name, "c", "b", 1) // as one agent in one conversation
+		return workflow.Runtime{Server: "s", AgentID: "agent-" + name, ConversationID: "conv"}
+	}
+	begun, release := make(chan struct{}), make(chan struct{})
+	ended := false // happens before the turn of c, if all is well
+	f.answer = func(ctx context.Context, req TurnRequest, _ Recorder) (workflow.TurnFinished, error) {
+		switch {
+		case req.Agent.Name == "a":
+			<-begun
+		case req.Agent.Name == "b":
+			close(begun)
+			<-ctx.Done()
+			<-release
+			ended = true
+			return workflow.TurnFinished{}, context.Cause(ctx)
+		case req.Agent.Name == "c" && !ended:
+			t.Error("the conversation has two turns at once")
+		}
+		return endTurn(req), nil
+	}
+	e := newEngine(s, f)
+	run(t, e)
+	team := parse(t, `
+version: 1
+name: any
+limits: {turns: 9}
+workspace: {parallel_writers: true}
+agents:
+  plan: {prompt: P}
+  a: {prompt: A}
+  b: {prompt: B}
+  c: {prompt: C}
+start: plan
+message: begin
+handoffs:
+  - {from: plan, on: end_turn, to: [a, b]}
+  - {from: [a, b], on: end_turn, join: any, to: c}
+  - {from: c, on: end_turn, to: succeeded}
+  - {from: "*", on: "*", to: failed}
+`)
+	id := e.mustSubmit(t, team)
+	sub := e.Subscribe(id)
+	defer sub.Close()
+	blocked := await(t, sub, func(u Update) bool { return u.Progress != nil && u.Progress.Kind == ProgressBlocked })
+	if want := "is busy: turn 3"; !strings.Contains(blocked.Progress.Text, want) {
+		t.Errorf("blocked: %q, want %q", blocked.Progress.Text, want)
+	}
+	close(release)
+	if state := e.wait(t, id); state.Status != workflow.TaskSucceeded {
+		t.Errorf("%+v", state.Result)
+	}
+}

@@ -48,6 +48,9 @@ type queue struct {
 	known map[turnKey]*work
 	// blocked are turns that found their conversation busy.
 	blocked map[workflow.Runtime][]*work
+	// talking are the conversations of the runs that have sent something and have
+	// not returned: one whose turn is over may still be ending it on the App Server.
+	talking map[workflow.Runtime]*work
 	slots   int // in use
 }
 
@@ -57,6 +60,7 @@ func newQueue() queue {
 		unclaimed: map[string]bool{},
 		known:     map[turnKey]*work{},
 		blocked:   map[workflow.Runtime][]*work{},
+		talking:   map[workflow.Runtime]*work{},
 	}
 }
 
@@ -127,6 +131,7 @@ func (e *Engine) doWork(ctx context.Context, w *work) {
 	}
 	next := run(ctx, w)
 	e.mu.Lock()
+	e.fallSilent(w)
 	if next.lost != nil {
 		w.reconcile, w.consumed = true, next.lost.Consumed
 	}

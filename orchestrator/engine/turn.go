@@ -293,6 +293,9 @@ func (r *recorder) RuntimeStarted(ctx context.Context, rt RuntimeRecord) error {
 // Sending implements Recorder.
 func (r *recorder) Sending(ctx context.Context, clientMessageID string, rt workflow.Runtime) error {
 	return r.record(ctx, "record the sending", func() error {
+		if err := r.engine.talk(r.work, rt); err != nil {
+			return err
+		}
 		_, err := r.engine.apply(ctx, r.key.task, workflow.TurnSending{
 			Turn: r.key.turn, Attempt: r.key.attempt, ClientMessageID: clientMessageID, Runtime: rt,
 		})
