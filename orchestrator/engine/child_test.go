@@ -293,7 +293,7 @@ func TestCancelledTaskCancelsItsSubTeam(t *testing.T) {
 	}
 }
 
-// A task that is cancelled where no engine runs takes its sub-teams with it when the next one does.
+// A task that is cancelled where no engine runs takes its sub-teams with it.
 func TestCancelledWithoutAnEngine(t *testing.T) {
 	for _, last := range []string{"x", "part"} { // the sub-team's task runs; it was only made
 		dir, f, begun := t.TempDir(), &fake{server: newServer()}, make(chan string, 1)
@@ -322,6 +322,9 @@ func TestCancelledWithoutAnEngine(t *testing.T) {
 		_ = first.stop()
 		if _, err := newEngine(s, f).Cancel(t.Context(), id, "ann"); err != nil {
 			t.Fatal(err)
+		}
+		if states := tree(t, s, id); len(states) == 2 && states[1].Status != workflow.TaskCancelled {
+			t.Errorf("until %s: the sub-team is %s", last, states[1].Status)
 		}
 		sent := f.server.inputs()
 		second := newEngine(s, f, withChecks(&commands{}))

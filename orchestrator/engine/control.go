@@ -7,16 +7,48 @@ import (
 	"github.com/seed-e05a5b32/orchestrator/workflow"
 )
 
-// Pause stops a task after the turns that run now. Errors: workflow.ErrTerminal,
+// Pause stops a task, with its sub-teams, after the turns that run now. Errors: workflow.ErrTerminal,
 // *workflow.TransitionError when it is paused already, those of the store.
 func (e *Engine) Pause(ctx context.Context, task, by string) (workflow.State, error) {
-	return e.apply(ctx, task, workflow.PauseRequested{By: by})
+	return e.changeAll(ctx, task, workflow.PauseRequested{By: by})
 }
 
 // Resume goes on with a paused task, whose limits raise is added to. Errors:
-// as of Pause.
+// as of Pause, and *workflow.PausedByParentError.
 func (e *Engine) Resume(ctx context.Context, task, by string, raise workflow.Limits) (workflow.State, error) {
-	return e.apply(ctx, task, workflow.ResumeRequested{By: by, Raise: raise})
+	return e.changeAll(ctx, task, workflow.ResumeRequested{By: by, Raise: raise})
+}
+
+// changeAll applies what concerns the sub-teams of a task, too. A Run brings them
+// in line by itself; without one it is done here.
+func (e *Engine) changeAll(ctx context.Context, task string, body workflow.EventBody) (workflow.State, error) {
+	state, err := e.apply(ctx, task, body)
+	e.mu.Lock()
+	idle := e.phase == phaseIdle
+	e.mu.Unlock()
+	if err != nil || !idle {
+		return state, err
+	}
+	return state, e.tendBelow(ctx, task)
+}
+
+// tendBelow brings the sub-teams of a task in line with it, and theirs with them.
+func (e *Engine) tendBelow(ctx context.Context, task string) error {
+	children, err := e.Children(ctx, task)
+	if err != nil {
+		return err
+	}
+	for _, child := range children {
+		if child.Status.Terminal() || child.Parent.Spawned {
+			continue
+		}
+		e.tendChild(ctx, child.Task)
+		if err := e.tendBelow(ctx, child.Task); err != nil {
+			return err
+		}
+		e.tendChild(ctx, child.Task) // and how it stands then
+	}
+	return nil
 }
 
 // Children returns the tasks that a task has started, the oldest first, whether

@@ -82,7 +82,7 @@ func (e *Engine) create(ctx context.Context, team *workflow.Team, body workflow.
 // says who asked for it. task is a whole ID. Errors: workflow.ErrTerminal when
 // the task has ended already, store.ErrNotFound, store.ErrStorage, ErrStopped.
 func (e *Engine) Cancel(ctx context.Context, task, by string) (workflow.State, error) {
-	return e.apply(ctx, task, workflow.CancelRequested{By: by})
+	return e.changeAll(ctx, task, workflow.CancelRequested{By: by})
 }
 
 // Wait returns the state of a task when it has ended. Before that it returns

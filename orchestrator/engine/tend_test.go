@@ -287,3 +287,37 @@ func TestRunsFor(t *testing.T) {
 		t.Error(diff)
 	}
 }
+
+// Pausing and resuming reach what is below also where no engine runs.
+func TestPauseWithoutAnEngine(t *testing.T) {
+	dir, f, begun := t.TempDir(), &fake{server: newServer()}, make(chan string, 1)
+	f.answer = blockUntilStopped(begun)
+	s := openStore(t, dir)
+	first := run(t, newEngine(s, f))
+	id := first.mustSubmit(t, nestedTeam(t))
+	<-begun
+	_ = first.stop()
+	status := func(want workflow.TaskState) {
+		t.Helper()
+		for _, state := range tree(t, s, id) {
+			if state.Status != want {
+				t.Errorf("task %s is %s, want %s", state.Task, state.Status, want)
+			}
+		}
+	}
+	idle := newEngine(s, f)
+	if _, err := idle.Pause(t.Context(), id, "ann"); err != nil {
+		t.Fatal(err)
+	}
+	status(workflow.TaskPaused)
+	if _, err := idle.Resume(t.Context(), id, "ann", workflow.Limits{}); err != nil {
+		t.Fatal(err)
+	}
+	status(workflow.TaskRunning)
+	f.answer = paid
+	second := newEngine(s, f)
+	run(t, second)
+	if state := second.wait(t, id); state.Status != workflow.TaskSucceeded {
+		t.Errorf("%+v", state.Result)
+	}
+}
