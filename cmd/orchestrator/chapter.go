@@ -191,9 +191,10 @@ func (c *chapter) effect(effect workflow.Effect) {
 		c.handoff(&f)
 	case workflow.PauseTask:
 		s.Pause = &f.Pause
-		for _, st := range s.live() {
-			if st.Kind != workflow.KindGate && st.Sent.IsZero() {
-				st.Held, st.Ended = true, c.at
+		for _, st := range c.ended {
+			if st.Aborted && st.Sent.IsZero() { // it was taken back to be asked for later
+				st.Held, st.Aborted = true, false
+				c.news = slices.DeleteFunc(c.news, func(n news) bool { return n.kind == newsEnded && n.step == st })
 			}
 		}
 		c.add(news{kind: newsPaused})

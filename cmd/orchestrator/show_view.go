@@ -398,7 +398,7 @@ func (v *storyView) ending(s *story, told taskStory) {
 		for _, a := range asksOf(c) {
 			v.printf("  task %s: %s\n", c.Task, askLine(a, v.loc))
 		}
-		if c.Status == workflow.TaskPaused {
+		if c.Status == workflow.TaskPaused && pausedOf(c).Parent == "" {
 			v.printf("  task %s is paused: %s; %s\n", c.Task, oneLine(pausedOf(c).Note, 300), pausedOf(c).command(v.dataDir))
 		}
 	}

@@ -169,12 +169,20 @@ func (s *story) live() []*step {
 	return out
 }
 
+// goesOn reports whether a later step goes on with the task of a sub-team's step.
+func (s *story) goesOn(i int) bool {
+	child := s.Steps[i].Child
+	return slices.ContainsFunc(s.Steps[i+1:], func(later *step) bool { return later.Child == child })
+}
+
 // sent counts the turns of agents that reached the App Server, as far as is
 // known, those of sub-teams included.
 func (s *story) sent() int {
 	n := 0
-	for _, st := range s.Steps {
-		n += st.ChildTurns
+	for i, st := range s.Steps {
+		if st.Child == "" || !s.goesOn(i) {
+			n += st.ChildTurns
+		}
 		if st.Kind == workflow.KindAgent && !st.Sent.IsZero() {
 			n++
 		}

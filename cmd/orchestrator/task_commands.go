@@ -130,8 +130,8 @@ func (c control) resume(ctx context.Context, by string, raise workflow.Limits) e
 		return usage(fmt.Errorf("task %s %w", c.task.Task, err))
 	}
 	state, err := c.engine().Resume(ctx, c.task.Task, by, raise)
-	if _, ok := errors.AsType[*workflow.PausedByParentError](err); ok {
-		return usage(fmt.Errorf("%w\n  go on with: %s", err, pausedOf(c.task).command(c.dataDir)))
+	if byParent, ok := errors.AsType[*workflow.PausedByParentError](err); ok {
+		return usage(fmt.Errorf("%w\n  go on with: %s", byParent, pausedOf(c.task).command(c.dataDir)))
 	}
 	if err != nil {
 		return err

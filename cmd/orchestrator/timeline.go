@@ -58,8 +58,8 @@ type pastLine struct {
 // it; of a sub-team what is in it first.
 func (t *timeline) past(under string, s *story) []pastLine {
 	var lines []pastLine
-	for _, st := range s.Steps {
-		if child := t.children[st.Child]; child != nil {
+	for i, st := range s.Steps {
+		if child := t.children[st.Child]; child != nil && !s.goesOn(i) {
 			lines = append(lines, t.past(child.under, &child.story)...)
 		}
 		if st.Ended.IsZero() || st.Held {
