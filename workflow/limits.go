@@ -60,6 +60,18 @@ func (t *Team) Effective(s State) Limits {
 	return t.Limits
 }
 
+// Raisable says which limits a raise adds to when the task is resumed: those that
+// the task has, or a branch of it that runs. The numbers mean nothing.
+func (t *Team) Raisable(s State) Limits {
+	l := t.Effective(s)
+	for _, b := range s.Branches {
+		if g := s.group(b.Group); g != nil {
+			l = l.plus(t.rule(g.Rule).Limits)
+		}
+	}
+	return l
+}
+
 // stage is how far a turn is, which decides what limits are asked.
 type stage int
 

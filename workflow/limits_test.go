@@ -441,3 +441,13 @@ handoffs:
 	r.must(ResumeRequested{Raise: Limits{Turns: 5}})
 	r.wantNodes("part@part[0] part@part[1] part@part[2] part@part[3]")
 }
+
+// A raise adds to the limits of branches, too.
+func TestRaisable(t *testing.T) {
+	t.Parallel()
+	r := branches(t, "tokens: 10", "end_turn")
+	before := r.team.Effective(r.s)
+	if got := r.team.Raisable(r.s); before.Tokens != 0 || got.Tokens == 0 || got.Cost != 0 || (got.Turns > 0) != (before.Turns > 0) {
+		t.Errorf("%+v of %+v", got, before)
+	}
+}

@@ -61,7 +61,7 @@ func newResume(a *app) *cobra.Command {
 		Use:   "resume TASK",
 		Short: "Go on with a paused task, with higher limits if wanted",
 		Long: `Records that a paused task goes on, and adds to its limits what the flags say.
-Only limits that the task has can be raised. "orchestrator run --resume TASK"
+Only limits that the task has, or a branch of it that runs, can be raised. "orchestrator run --resume TASK"
 then drives it. A turn that was cut off at the limit is continued, not repeated.` + notRunning,
 		Example: `  orchestrator resume 01JDQ7 --turns 10
   orchestrator resume 01JDQ7 --tokens 100000 --duration 1h --cost 2.50`,
@@ -126,7 +126,7 @@ func (c control) resume(ctx context.Context, by string, raise workflow.Limits) e
 	if err != nil {
 		return err
 	}
-	if err := raisable(told.team.Effective(c.task), raise); err != nil {
+	if err := raisable(told.team.Raisable(c.task), raise); err != nil {
 		return usage(fmt.Errorf("task %s %w", c.task.Task, err))
 	}
 	state, err := c.engine().Resume(ctx, c.task.Task, by, raise)
