@@ -19,6 +19,8 @@ const (
 	// AppServerScripted, followed by the path of a script, serves that script
 	// in this process. Its tools really run.
 	AppServerScripted = "scripted:"
+	// AppServerNone is enough for teams without agents: no turn can run.
+	AppServerNone = "none"
 )
 
 // Options configure an Orchestrator. The zero value keeps tasks in
@@ -26,7 +28,7 @@ const (
 type Options struct {
 	// DataDir holds the tasks and the directories of their own that they work in.
 	DataDir string
-	// AppServer is "managed" (default), a ws, wss, http or https URL, or "scripted:FILE".
+	// AppServer is "managed" (default), a ws, wss, http or https URL, "scripted:FILE", or "none".
 	AppServer string
 	// Token is sent to an App Server that is given by URL; nil is none.
 	Token appclient.TokenSource

@@ -68,8 +68,12 @@ func New(ctx context.Context, options Options) (_ *Orchestrator, err error) {
 		Server: o.server.Server, Token: o.server.token, Transport: options.Transport, Roles: library, Model: options.Model,
 		Local: o.server.local, OutputDir: outputs, Version: options.Version, Log: options.Log,
 	})
+	var turns engine.TurnRunner = o.runner
+	if options.AppServer == AppServerNone {
+		turns = offline{}
+	}
 	o.engine = engine.New(engine.Options{
-		Store: o.store, Runner: o.runner, Checks: check.New(check.Options{}), Prices: priceTable, Log: options.Log, MaxTurns: options.MaxTurns,
+		Store: o.store, Runner: turns, Checks: check.New(check.Options{}), Prices: priceTable, Log: options.Log, MaxTurns: options.MaxTurns,
 		Workspace: workspaces(o.store.Dir()), OutputDir: outputs,
 	})
 	return o, nil

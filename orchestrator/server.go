@@ -51,6 +51,8 @@ func openServer(ctx context.Context, o Options) (*server, error) {
 	script, scripted := strings.CutPrefix(o.AppServer, AppServerScripted)
 	managed := o.AppServer == "" || o.AppServer == AppServerManaged
 	switch {
+	case o.AppServer == AppServerNone:
+		return &server{Server: endpoint{name: AppServerNone}, local: true, stop: func(context.Context) error { return nil }}, nil
 	case (scripted || managed) && o.TokenFile != "":
 		return nil, fmt.Errorf("%w: %s: a token file is for an App Server that is given by its URL", ErrTokenFile, o.TokenFile)
 	case scripted:

@@ -120,6 +120,20 @@ const (
 	AtLimitPause = "pause"
 )
 
+// HasAgents reports whether a task of the team can ever have a turn of an agent,
+// of its own or of a sub-team.
+func (t *Team) HasAgents() bool {
+	if len(t.Agents) > 0 {
+		return true
+	}
+	for _, sub := range t.Teams {
+		if sub.Team.HasAgents() {
+			return true
+		}
+	}
+	return false
+}
+
 // Kind returns the kind of a node; ok is false when the team has no such node.
 func (t *Team) Kind(node string) (kind NodeKind, ok bool) {
 	switch {

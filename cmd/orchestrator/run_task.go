@@ -22,6 +22,9 @@ func (a *app) run(ctx context.Context, file string, f runFlags) (err error) {
 	if err != nil {
 		return err
 	}
+	if !team.HasAgents() {
+		options.AppServer, options.TokenFile = orchestrator.AppServerNone, ""
+	}
 	o, err := a.open(ctx, options)
 	if err != nil {
 		return err
@@ -48,7 +51,10 @@ func (a *app) resume(ctx context.Context, f runFlags) (err error) {
 	if err != nil {
 		return err
 	}
-	if options.AppServer == "" {
+	switch {
+	case !found.team.HasAgents():
+		options.AppServer, options.TokenFile = orchestrator.AppServerNone, ""
+	case options.AppServer == "":
 		options.AppServer = lastServerOf(found)
 	}
 	o, err := a.open(ctx, options)
@@ -163,6 +169,9 @@ func (a *app) open(ctx context.Context, options orchestrator.Options) (_ *orches
 	o, err := orchestrator.New(ctx, options)
 	if err != nil {
 		return nil, beforeSubmission(ctx, err)
+	}
+	if options.AppServer == orchestrator.AppServerNone {
+		return o, nil
 	}
 	if _, err := o.CheckAppServer(ctx); err != nil {
 		return nil, errors.Join(beforeSubmission(ctx, err), o.Close(context.WithoutCancel(ctx)))
