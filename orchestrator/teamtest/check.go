@@ -68,6 +68,9 @@ func (s *simulation) check(r *Result) {
 		fail(b.bound.Pos, "%s: %s, expected %s%s", b.what, b.show(b.got), most, b.show(b.bound.Value))
 	}
 	s.checkCalls(r)
+	if len(r.Failures) == 0 { // else what follows from one difference is told twice
+		r.Failures = s.player.unmet(s.scenario.Nodes)
+	}
 	slices.SortStableFunc(r.Failures, func(a, b Failure) int {
 		return cmp.Or(cmp.Compare(a.Pos.Line, b.Pos.Line), cmp.Compare(a.Pos.Column, b.Pos.Column))
 	})

@@ -15,6 +15,8 @@ type player struct {
 	// scripts are those of the nodes of a task, by task.
 	scripts map[string]map[string]*NodeScript
 	used    map[usedKey]int
+	// met are the endings that were needed.
+	met map[*Ending]bool
 	// playing are the endings of turns that have not ended.
 	playing map[turnKey]*Ending
 	// silent are the agents that report no outcome when they are reminded, either.
@@ -32,7 +34,7 @@ type usedKey struct {
 }
 
 func newPlayer() *player {
-	return &player{scripts: map[string]map[string]*NodeScript{}, used: map[usedKey]int{}, playing: map[turnKey]*Ending{}, silent: map[usedKey]*Ending{}}
+	return &player{scripts: map[string]map[string]*NodeScript{}, used: map[usedKey]int{}, met: map[*Ending]bool{}, playing: map[turnKey]*Ending{}, silent: map[usedKey]*Ending{}}
 }
 
 // next returns how a turn ends. The same turn, asked again before its end was
@@ -68,6 +70,7 @@ func (p *player) next(state workflow.State, turn workflow.Turn) (*Ending, error)
 		return nil, fmt.Errorf("the scenario has no more endings for %s: it has %d, and this is the next%s", where, len(script.Endings), what(turn))
 	}
 	p.used[use]++
+	p.met[e] = true
 	if e.Reason == string(workflow.ReasonNoOutcome) && !turn.Reminder {
 		p.silent[use] = e
 	}
@@ -127,6 +130,36 @@ func (s *NodeScript) ending(n int) *Ending {
 		n %= len(s.Endings)
 	}
 	return &s.Endings[n]
+}
+
+// unmet lists the endings that were never needed, with the names of their nodes.
+// What is in a sub-team whose own ending was not needed goes without saying.
+func (p *player) unmet(nodes map[string]*NodeScript) []Failure {
+	var out []Failure
+	for name, script := range nodes {
+		out = append(out, p.unmetOf(name, script)...)
+	}
+	return out
+}
+
+func (p *player) unmetOf(name string, script *NodeScript) []Failure {
+	var out []Failure
+	for i := range script.Endings {
+		e := &script.Endings[i]
+		p.mu.Lock()
+		met := p.met[e]
+		p.mu.Unlock()
+		switch {
+		case !met:
+			out = append(out, Failure{Pos: e.Pos, Message: fmt.Sprintf("%s never came to end with %s", name, e.Reason)})
+		case e.Nodes != nil:
+			out = append(out, p.unmet(e.Nodes)...)
+		}
+	}
+	for _, b := range script.Branches {
+		out = append(out, p.unmetOf(name+" in branch "+b.Key, b.Script)...)
+	}
+	return out
 }
 
 // branchKeys are the names by which a scenario can mean a branch, the nearest
