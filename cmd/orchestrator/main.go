@@ -4,6 +4,7 @@ package main
 import (
 	"io"
 	"os"
+	_ "time/tzdata" // where the system has no time zones
 )
 
 func main() { os.Exit(Main(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }

@@ -36,7 +36,8 @@ const (
 // within JSON, and none of its headers. What is recognised is what providers
 // write there: "try again in 6m12s" (OpenAI, Groq), "retry after 26 seconds"
 // (Azure), retryDelay and "retry in 34.07s" (Google), resets_at and
-// resets_in_seconds (ChatGPT plans), "limit reached|1760000000" (Claude plans),
+// resets_in_seconds (ChatGPT plans), "limit reached|1760000000" and "resets 3am
+// (Europe/Berlin)" (Claude plans),
 // and headers that gateways copy into the body (Retry-After, …-ratelimit-…reset).
 func quotaReset(finished workflow.TurnFinished, now time.Time) time.Time {
 	switch finished.Reason {
@@ -58,7 +59,7 @@ func quotaReset(finished workflow.TurnFinished, now time.Time) time.Time {
 }
 
 var (
-	quotaWords = regexp.MustCompile(`(?i)\b429\b|rate[ _-]?limit|quota|resource[ _]exhausted|too many requests|(?:usage|request|token|session|weekly|daily|hour) limit|limit[ _](?:reached|exceeded)|usage_limit|insufficient_(?:credits|funds)`)
+	quotaWords = regexp.MustCompile(`(?i)\b429\b|rate[ _-]?limit|quota|resource[ _]exhausted|too many requests|(?:usage|request|token|session|weekly|daily|hour) limit|limit[ _](?:reached|exceeded)|(?:hit|reached|exceeded) your (?:[a-z0-9-]+ )?limit|usage_limit|insufficient_(?:credits|funds)`)
 
 	escapes = regexp.MustCompile(`\\+[nrt]`)
 
@@ -125,7 +126,7 @@ func quotaTimes(text string, now time.Time) []time.Time {
 			times = append(times, at)
 		}
 	})
-	return times
+	return append(times, clockTimes(text, now)...)
 }
 
 // spelledDuration reads "1h2m3.5s", "90 seconds" and "2 hours and 3 minutes".

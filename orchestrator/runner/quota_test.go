@@ -46,6 +46,16 @@ func TestQuotaReset(t *testing.T) {
 		"just over":                 {"rate limit, resets at 2026-08-20T11:59:58Z", -2 * time.Second},
 		"wait":                      {"Too many requests: please wait 20 seconds before you go on", 20 * time.Second},
 		"usage limit":               {"You have hit your usage limit. Try again in 2 days 3 hours.", 51 * time.Hour},
+		"time of day":               {"You've hit your limit · resets 3pm (UTC)", 3 * time.Hour},
+		"time of day tomorrow":      {"You've hit your limit · resets 3am", 15 * time.Hour},
+		"time of day with minutes":  {"5-hour limit reached ∙ resets at 12:30 PM", 30 * time.Minute},
+		"time of day in a zone":     {"Claude usage limit reached. Your limit resets 9am (America/New_York).", time.Hour},
+		"24 hours":                  {"quota used up, resets at 13:45 UTC", 105 * time.Minute},
+		"midnight":                  {"daily limit, resets at 12am", 12 * time.Hour},
+		"a day":                     {"You've hit your weekly limit · resets Aug 23, 5pm (Europe/Berlin)", 75 * time.Hour},
+		"a day next year":           {"Weekly limit reached, resets on January 2nd at 12pm (UTC)", 135 * 24 * time.Hour},
+		"a zone that is not known":  {"usage limit, resets 3am (Mars/Olympus)", none},
+		"13 o'clock":                {"usage limit, resets 13pm", none},
 		"no time":                   {"429: scripted failure 429", none},
 		"no time with numbers":      {"Rate limit reached for gpt-4o on tokens per min (TPM): Limit 30000, Requested 45000.", none},
 		"no quota":                  {"503 Service Unavailable, try again in 20s", none},
@@ -74,5 +84,24 @@ func TestQuotaReset(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// A day with a change of the clocks has 25 hours, or 23.
+func TestClockTimesAtAChangeOfTheClocks(t *testing.T) {
+	t.Parallel()
+	for now, want := range map[string]time.Duration{
+		"2026-11-01T04:30:00Z": 3*time.Hour + 30*time.Minute, // 00:30, and 1 o'clock comes twice
+		"2026-03-08T05:30:00Z": 90 * time.Minute,             // 00:30, and 2 o'clock does not come
+		"2026-08-20T07:00:00Z": 24 * time.Hour,
+	} {
+		at, err := time.Parse(time.RFC3339, now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := clockTimes("resets 3am (America/New_York)", at)
+		if len(got) != 1 || got[0].Sub(at) != want {
+			t.Errorf("at %s: %v, want in %s", now, got, want)
+		}
 	}
 }
