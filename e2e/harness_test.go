@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -131,7 +132,24 @@ func command(t *testing.T, env []string, args ...string) *exec.Cmd {
 	t.Helper()
 	cmd := exec.CommandContext(context.WithoutCancel(t.Context()), binary, args...)
 	cmd.Env = env
+	if i := slices.Index(args, "--data-dir"); i >= 0 && args[0] == "run" && i+1 < len(args) {
+		t.Cleanup(func() { verifyHistories(t, env, args[i+1]) })
+	}
 	return cmd
+}
+
+// verifyHistories has every journal of a data directory taken through the rules
+// once more and compared with what is stored.
+func verifyHistories(t *testing.T, env []string, data string) {
+	t.Helper()
+	if _, err := os.Stat(filepath.Join(data, "orchestrator.db")); err != nil {
+		return // nothing was begun
+	}
+	cmd := exec.CommandContext(context.WithoutCancel(t.Context()), binary, "verify", "--data-dir", data)
+	cmd.Env = env
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Errorf("the store does not hold: %v\n%s", err, out)
+	}
 }
 
 // orchestrator runs the binary to its end.

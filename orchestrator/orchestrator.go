@@ -56,6 +56,9 @@ func New(ctx context.Context, options Options) (_ *Orchestrator, err error) {
 	if o.store, err = store.Open(ctx, store.Options{Dir: options.DataDir}); err != nil {
 		return nil, err
 	}
+	if o.store.CheckedInPart() {
+		options.Log.Warn().Str("dir", o.store.Dir()).Msg("the store is large and was checked in part only; orchestrator verify checks all of it")
+	}
 	priceTable, err := openPrices(options.PricesFile, o.store.Dir())
 	if err != nil {
 		return nil, err

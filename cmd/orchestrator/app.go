@@ -9,6 +9,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/seed-e05a5b32/orchestrator/orchestrator"
+	"github.com/seed-e05a5b32/orchestrator/orchestrator/engine"
 	"github.com/seed-e05a5b32/orchestrator/orchestrator/store"
 	"github.com/seed-e05a5b32/orchestrator/workflow"
 )
@@ -28,6 +29,8 @@ type app struct {
 
 	// interrupt does what Ctrl-C does, for a terminal whose keys are read; nil in tests.
 	interrupt func()
+	// drain is how SIGTERM asks a run to end in good order; nil in tests.
+	drain *drainRequests
 
 	started bool // a command has begun: flags and arguments were accepted
 	closers []func() error
@@ -81,7 +84,7 @@ func (a *app) status(ctx context.Context, err error) int {
 	switch {
 	case errors.Is(context.Cause(ctx), errInterrupted):
 		return exitInterrupted
-	case errors.Is(err, store.ErrAmbiguous), errors.Is(err, store.ErrNotFound), errors.Is(err, orchestrator.ErrAppServer), errors.Is(err, orchestrator.ErrTokenFile),
+	case errors.Is(err, engine.ErrKeyTaken), errors.Is(err, store.ErrAmbiguous), errors.Is(err, store.ErrNotFound), errors.Is(err, orchestrator.ErrAppServer), errors.Is(err, orchestrator.ErrTokenFile),
 		errors.Is(err, orchestrator.ErrPrices):
 		return exitUsage
 	}

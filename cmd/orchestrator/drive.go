@@ -23,6 +23,8 @@ type drive struct {
 	state    workflow.TaskState
 	watched
 	asking
+	// drained is set when the run ends in good order because it was asked to.
+	drained bool
 	// waits is set when the run ended because the task waits for a person.
 	waits *waits
 }
@@ -100,6 +102,8 @@ func (d *drive) follow(ctx context.Context, updates *engine.Subscription) (workf
 	}()
 	var runErr, waitErr error
 	d.consider(ctx)
+	drain, ignore := d.app.drain.listen()
+	defer ignore()
 	for interrupted := ctx.Done(); ended != nil && ran != nil && d.waits == nil; {
 		select {
 		case u, ok := <-updates.Updates():
@@ -123,6 +127,10 @@ func (d *drive) follow(ctx context.Context, updates *engine.Subscription) (workf
 			ended = nil
 		case runErr = <-ran:
 			ran = nil
+		case <-drain:
+			d.drained = true
+			d.reporter.note(fmt.Sprintf("stopping: no new turn is started, and what runs may end within %s (again to stop now)", d.flags.grace))
+			d.o.Engine().Drain(d.flags.grace)
 		case <-interrupted:
 			interrupted = nil
 			if !errors.Is(context.Cause(ctx), errOutput) {
@@ -186,7 +194,7 @@ func (d *drive) conclude(ctx context.Context, state workflow.State, err error, c
 		fmt.Fprintf(d.app.stderr, "nobody takes the output any more; task %s is kept. Go on with:\n  %s\n", d.task, d.resumeCommand())
 		d.reporter.end(ending{})
 		return quietExit(exitEnvironment)
-	case errors.Is(context.Cause(ctx), errInterrupted) && err == nil:
+	case d.drained && err == nil, errors.Is(context.Cause(ctx), errInterrupted) && err == nil:
 		d.reporter.end(ending{})
 		d.reporter.note(fmt.Sprintf("interrupted; task %s is kept. Go on with:\n  %s", d.task, d.resumeCommand()))
 		return quietExit(exitInterrupted)

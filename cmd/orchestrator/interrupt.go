@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -25,17 +26,46 @@ type interruption struct {
 	ctx context.Context
 	// cancel ends it for another reason.
 	cancel context.CancelCauseFunc
-	// request does what a signal does.
+	// request does what Ctrl-C does.
 	request func()
+	// drain gets the first SIGTERM where a command listens.
+	drain *drainRequests
 	// stop gives the signals back and ends the context.
 	stop func()
 }
 
+// drainRequests hands a request to end in good order to a command that can.
+type drainRequests struct {
+	c         chan struct{}
+	listening atomic.Bool
+}
+
+// listen takes the requests; nobody may listen already. ignore ends that.
+func (r *drainRequests) listen() (requests <-chan struct{}, ignore func()) {
+	if r == nil {
+		return nil, func() {}
+	}
+	r.listening.Store(true)
+	return r.c, func() { r.listening.Store(false) }
+}
+
+// ask is false when nobody listens.
+func (r *drainRequests) ask() bool {
+	if !r.listening.Load() {
+		return false
+	}
+	r.c <- struct{}{} // it is asked once, and there is room
+	return true
+}
+
 // withInterrupt returns a context that the first SIGINT, SIGTERM or SIGHUP (the
-// terminal was closed) ends. The second one ends the process at once.
+// terminal was closed) ends; the next one ends the process at once. Where a
+// command listens, the first SIGTERM asks it to end in good order instead, and
+// the next signal ends the context.
 func withInterrupt(stdin io.Reader, stdout, stderr io.Writer) interruption {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	restore := terminalState(stdin)
+	drain := &drainRequests{c: make(chan struct{}, 1)}
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 	if !signal.Ignored(syscall.SIGHUP) { // nohup means it
@@ -48,30 +78,37 @@ func withInterrupt(stdin io.Reader, stdout, stderr io.Writer) interruption {
 	stopped, ended := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(ended)
-		var first time.Time
+		var last time.Time
+		drained, cancelled := false, false
 		for {
+			var signal os.Signal
 			select {
 			case <-stopped:
 				return
-			case <-signals:
+			case signal = <-signals:
 			}
-			if !first.IsZero() {
-				if time.Since(first) < sameRequest {
-					continue
-				}
+			if !last.IsZero() && time.Since(last) < sameRequest {
+				continue
+			}
+			last = time.Now()
+			switch {
+			case cancelled:
 				restore()
 				if isTerminal(stdout) {
 					fmt.Fprint(stdout, "\x1b[?25h") // the live view hides the cursor
 				}
 				fmt.Fprintln(stderr, "stopped at once; what was committed is kept")
 				os.Exit(exitInterrupted)
+			case signal == syscall.SIGTERM && !drained && drain.ask():
+				drained = true
+			default:
+				cancelled = true
+				cancel(errInterrupted)
 			}
-			first = time.Now()
-			cancel(errInterrupted)
 		}
 	}()
 	return interruption{
-		ctx: ctx, cancel: cancel,
+		ctx: ctx, cancel: cancel, drain: drain,
 		request: func() {
 			select {
 			case signals <- os.Interrupt:

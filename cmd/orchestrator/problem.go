@@ -12,6 +12,7 @@ import (
 
 	"github.com/seed-e05a5b32/orchestrator/appclient"
 	"github.com/seed-e05a5b32/orchestrator/orchestrator"
+	"github.com/seed-e05a5b32/orchestrator/orchestrator/engine"
 	"github.com/seed-e05a5b32/orchestrator/orchestrator/store"
 	"github.com/seed-e05a5b32/orchestrator/workflow"
 )
@@ -102,6 +103,10 @@ func diagnoseStore(err error) (what, todo string, ok bool) {
 	case errors.Is(err, store.ErrNoStore):
 		dir, _, _ := strings.Cut(strings.TrimPrefix(err.Error(), "open "), ": "+store.ErrNoStore.Error())
 		return "there is no store in " + dir, "run a task first, or name another data directory with --data-dir", true
+	case errors.Is(err, engine.ErrKeyTaken):
+		taken, _ := errors.AsType[*engine.KeyError](err)
+		return fmt.Sprintf("the key %q belongs to task %s (%s), which was submitted with another %s", taken.Key, taken.Task, taken.State, strings.Join(taken.Differs, " and another ")),
+			"take another key for another task, or submit the same again; its story: orchestrator show " + taken.Task, true
 	case errors.Is(err, store.ErrNotFound):
 		return err.Error(), "orchestrator list shows the tasks; --data-dir chooses another data directory", true
 	}
@@ -115,10 +120,19 @@ const (
 	sqliteCantOpen = 14
 )
 
+// restoreHint is what to do about a file that is damaged.
+const restoreHint = "keep the directory as it is and put a backup in its place (orchestrator backup --help), or choose another one with --data-dir; orchestrator verify says more"
+
 // diagnoseStorage tells a full disk from a directory that may not be written
 // and from a disk that fails.
 func diagnoseStorage(e *store.StorageError) (what, todo string) {
 	kept := "; everything that was committed is kept"
+	if errors.Is(e, store.ErrDamaged) {
+		return fmt.Sprintf("the store in %s is damaged (%s: %s)", e.Dir, e.Op, firstSentence(e.Err)), restoreHint
+	}
+	if errors.Is(e.Err, syscall.ENOSPC) {
+		return "the disk of " + e.Dir + " is full", "free disk space and go on" + kept
+	}
 	var coded interface {
 		error
 		Code() int
@@ -132,7 +146,7 @@ func diagnoseStorage(e *store.StorageError) (what, todo string) {
 		}
 		return fmt.Sprintf("%s in %s: %s", e.Op, e.Dir, coded.Error()), "check the disk of " + e.Dir + ", and whether it is full" + kept
 	}
-	return firstSentence(e), "check the disk of " + e.Dir + kept
+	return fmt.Sprintf("%s in %s: %s", e.Op, e.Dir, firstSentence(e.Err)), "check the disk of " + e.Dir + kept
 }
 
 func diagnoseServer(err error) (what, todo string, ok bool) {

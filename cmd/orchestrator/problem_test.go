@@ -13,6 +13,7 @@ import (
 
 	"github.com/seed-e05a5b32/orchestrator/appclient"
 	"github.com/seed-e05a5b32/orchestrator/orchestrator"
+	"github.com/seed-e05a5b32/orchestrator/orchestrator/engine"
 	"github.com/seed-e05a5b32/orchestrator/orchestrator/store"
 	"github.com/seed-e05a5b32/orchestrator/workflow"
 )
@@ -61,6 +62,11 @@ func TestErrorsAreForPeople(t *testing.T) {
 		{"full disk", storage(13), exitEnvironment, []string{"error: the disk of /data is full\n", "free disk space"}},
 		{"read-only directory", storage(8 | 6<<8), exitEnvironment, []string{"error: no permission to write in /data\n"}},
 		{"failing disk", storage(10), exitEnvironment, []string{"error: commit in /data: sqlite error 10\n", "is kept"}},
+		{"damaged", storage(11), exitEnvironment, []string{"error: the store in /data is damaged (commit: ", "put a backup in its place"}},
+		{"no space for a file", &store.StorageError{Op: "keep the output", Dir: "/data", Err: &fs.PathError{Op: "write", Path: "/data/x", Err: syscall.ENOSPC}}, exitEnvironment,
+			[]string{"error: the disk of /data is full\n", "free disk space"}},
+		{"another task's key", fmt.Errorf("submit: %w", &engine.KeyError{Key: "k", Task: "01X", State: workflow.TaskRunning, Differs: []string{"team"}}), exitUsage,
+			[]string{`error: the key "k" belongs to task 01X (running), which was submitted with another team`, "orchestrator show 01X"}},
 		{"no token file", fmt.Errorf("%w: %w", orchestrator.ErrTokenFile, &fs.PathError{Op: "open", Path: "tok", Err: fs.ErrNotExist}), exitUsage, []string{"there is no file tok"}},
 		{"escape sequences", &appclient.CommandError{Command: "x", Message: "a\x1b[2Jb\x1b]0;title\x07c\u202ed"}, exitEnvironment, []string{"refused x: abcd\n"}},
 		{"team", workflow.Problems{{File: "t.yaml", Line: 3, Column: 2, Message: "no such agent"}}, exitUsage, []string{"t.yaml:3:2: no such agent", "1 error"}},

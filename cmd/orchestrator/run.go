@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -11,6 +12,10 @@ import (
 	"github.com/seed-e05a5b32/orchestrator/orchestrator"
 	"github.com/seed-e05a5b32/orchestrator/workflow"
 )
+
+// defaultGrace is what service managers and container runtimes commonly allow
+// before they kill.
+const defaultGrace = 30 * time.Second
 
 // runFlags are the flags of `run`.
 type runFlags struct {
@@ -27,6 +32,7 @@ type runFlags struct {
 	maxTurns   int
 	prices     string
 	answers    []string
+	grace      time.Duration
 }
 
 func newRun(a *app) *cobra.Command {
@@ -50,7 +56,16 @@ run ends with exit status 5 and says what to type; at a limit that no rule is
 about it ends with status 6. Both go on with --resume.
 
 Ctrl-C stops: the running turn is aborted and the task can be resumed from its
-last committed step. A second Ctrl-C ends the program at once.`,
+last committed step. A second Ctrl-C ends the program at once. SIGTERM stops in
+good order: no new turn is started, and those that run may end within --grace; a
+second SIGTERM, or Ctrl-C, stops as Ctrl-C does. Nothing is lost by either.
+
+When the disk is full, or fails, nothing new is started, what runs goes on, and
+the run goes on by itself when there is room.
+
+With --key the same command never starts a second task, however long ago the
+first one was: it shows that task, or goes on with it. With other input the key is
+refused.`,
 		Example: `  orchestrator run examples/teams/plan-code-review.yaml --input goal="Add a --json flag"
   orchestrator run team.yaml --inputs-file inputs.json --app-server ws://127.0.0.1:4500 --json
   orchestrator run release.yaml --input version=1.2 --answer merge=approve
@@ -65,6 +80,9 @@ last committed step. A second Ctrl-C ends the program at once.`,
 			return oneArgument("a team file, or --resume TASK")(cmd, args)
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if f.grace < 0 {
+				return usage(fmt.Errorf("--grace %s: a time is not negative", f.grace))
+			}
 			if f.resume != "" {
 				return a.resume(cmd.Context(), f)
 			}
@@ -88,6 +106,7 @@ func (f *runFlags) register(flags *pflag.FlagSet) {
 	flags.BoolVarP(&f.verbose, "verbose", "v", false, "also show what goes in and out of each turn, and each tool call")
 	flags.StringVar(&f.prices, "prices", "", "file with what models cost (default $"+orchestrator.PricesVariable+", else prices.yaml in the data directory)")
 	flags.StringArrayVar(&f.answers, "answer", nil, "an answer given in advance as NAME=ANSWER; may be repeated")
+	flags.DurationVar(&f.grace, "grace", defaultGrace, "how long running turns may take to end after SIGTERM")
 	flags.IntVar(&f.maxTurns, "max-turns", 0, "how many turns run at the same time (default 16)")
 }
 

@@ -36,7 +36,11 @@ func (a *app) run(ctx context.Context, file string, f runFlags) (err error) {
 	}
 	d := a.newDrive(o, f, state.Task)
 	if !created {
-		d.remarks = append(d.remarks, fmt.Sprintf("the key %q belongs to a task that was submitted before", f.key))
+		remark := fmt.Sprintf("the key %q belongs to a task that was submitted before", f.key)
+		if state.Revision != team.Revision {
+			remark += ", with an earlier version of the team file"
+		}
+		d.remarks = append(d.remarks, remark)
 	}
 	return d.run(ctx)
 }

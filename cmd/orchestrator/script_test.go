@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -26,8 +27,13 @@ import (
 //	exits N orchestrator ...                      runs the program and checks its exit status
 //	waitturns NAME N                              waits until server NAME was asked for N turns
 //	waitfor orchestrator ...                      runs the program again and again until it prints something
-//	signal SIG NAME N STATUS orchestrator ...     runs it, sends SIG (INT, HUP, TERM, KILL, or some with + between) after N model requests at server NAME
+//	signal SIG NAME N STATUS orchestrator ...     runs it, sends SIG (INT, HUP, TERM, KILL, or some with + between, or / for a request of its own) after N model requests at server NAME
+//	fulldisk NAME N STATUS orchestrator ...       on Linux: runs it, fills its disk after N turns at server NAME, makes the file "full", and makes room when it says so
 func TestScripts(t *testing.T) {
+	commands := map[string]func(*testscript.TestScript, bool, []string){
+		"appserver": serveScript, "exits": exits, "waitfor": waitFor, "signal": signalAfter, "waitturns": waitTurns,
+	}
+	maps.Copy(commands, systemCommands())
 	testscript.Run(t, testscript.Params{
 		Dir: filepath.Join("testdata", "script"),
 		Setup: func(env *testscript.Env) error {
@@ -36,9 +42,7 @@ func TestScripts(t *testing.T) {
 			env.Values[serversKey{}] = &servers{byName: map[string]*apptest.Server{}}
 			return nil
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"appserver": serveScript, "exits": exits, "waitfor": waitFor, "signal": signalAfter, "waitturns": waitTurns,
-		},
+		Cmds: commands,
 	})
 }
 
@@ -141,8 +145,13 @@ func signalAfter(ts *testscript.TestScript, _ bool, args []string) {
 	cmd.Stdout, cmd.Stderr = &out, &errs
 	ts.Check(cmd.Start())
 	ts.Check(server.WaitForModelRequests(ctx, requests))
-	for name := range strings.SplitSeq(args[0], "+") {
-		ts.Check(cmd.Process.Signal(known[name]))
+	for i, request := range strings.Split(args[0], "/") {
+		for name := range strings.SplitSeq(request, "+") {
+			if i > 0 { // later than what counts as the same request
+				<-time.After(sameRequest + 300*time.Millisecond)
+			}
+			ts.Check(cmd.Process.Signal(known[name]))
+		}
 	}
 	_ = cmd.Wait() // the status is compared below
 	ts.Check(os.WriteFile(ts.MkAbs("signal.stdout"), out.Bytes(), 0o600))

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -56,6 +57,10 @@ func (f family) sorted() []workflow.State {
 
 // report shows one update and says whether it is a committed event.
 func (d *drive) report(u engine.Update) (committed bool) {
+	if u.Storage != nil {
+		d.reporter.note(storageNote(u.Storage))
+		return false
+	}
 	if u.Task != d.task && !strings.HasPrefix(u.Task, d.task+".") {
 		return false
 	}
@@ -71,4 +76,14 @@ func (d *drive) report(u engine.Update) (committed bool) {
 		d.reporter.progress(u.Task, u.Progress.Turn, u.Progress.Node, u.Progress.Progress)
 	}
 	return false
+}
+
+// storageNote tells that the store does not work, or that it works again.
+func storageNote(trouble *engine.StorageTrouble) string {
+	if !trouble.Over.IsZero() {
+		return "the store works again after " + formatElapsed(trouble.Over.Sub(trouble.Since)) + "; going on"
+	}
+	what, todo := diagnose(trouble.Err)
+	todo, _, _ = strings.Cut(todo, ";")
+	return fmt.Sprintf("%s: nothing new is started, what runs goes on, and nothing is lost\n  what to do: %s; this run then goes on by itself", what, strings.TrimSuffix(todo, " and go on"))
 }

@@ -54,7 +54,7 @@ func (e *Engine) makeChild(ctx context.Context, id string, parent workflow.State
 	if err != nil && !errors.Is(err, store.ErrNotFound) && !errors.Is(err, store.ErrAmbiguous) {
 		return err
 	}
-	if err := e.teams.save(ctx, e, node.Team); err != nil {
+	if err := e.teams.save(ctx, e, e.o.Store, node.Team); err != nil {
 		return err
 	}
 	sub := Submission{Team: node.Team, Input: input}
@@ -70,7 +70,7 @@ func (e *Engine) makeChild(ctx context.Context, id string, parent workflow.State
 	}
 	event.Task, event.Team, event.Revision, event.Input = id, node.Team.Name, node.Team.Revision, input
 	event.Workspace, event.GitBranch = place.Directory, place.GitBranch
-	_, _, err = e.create(ctx, node.Team, event, "")
+	_, _, err = e.create(ctx, e.o.Store, node.Team, event, "")
 	return err
 }
 

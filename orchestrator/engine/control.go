@@ -22,7 +22,7 @@ func (e *Engine) Resume(ctx context.Context, task, by string, raise workflow.Lim
 // changeAll applies what concerns the sub-teams of a task, too. A Run brings them
 // in line by itself; without one it is done here.
 func (e *Engine) changeAll(ctx context.Context, task string, body workflow.EventBody) (workflow.State, error) {
-	state, err := e.apply(ctx, task, body)
+	state, err := e.applyNow(ctx, task, body)
 	e.mu.Lock()
 	idle := e.phase == phaseIdle
 	e.mu.Unlock()
@@ -64,11 +64,11 @@ func (e *Engine) Children(ctx context.Context, task string) ([]workflow.State, e
 // AnswerGate decides on an open gate. Errors: workflow.ErrStale when it is not
 // open any more, workflow.ErrTerminal, those of the store.
 func (e *Engine) AnswerGate(ctx context.Context, task string, turn int, approved bool, by, comment string) (workflow.State, error) {
-	return e.apply(ctx, task, workflow.GateAnswered{Turn: turn, Approved: approved, By: by, Comment: comment})
+	return e.applyNow(ctx, task, workflow.GateAnswered{Turn: turn, Approved: approved, By: by, Comment: comment})
 }
 
 // AnswerQuestion answers what a running turn has asked. Errors: workflow.ErrStale
 // when it is not open any more, *workflow.AnswerError, those of the store.
 func (e *Engine) AnswerQuestion(ctx context.Context, task string, question int, answer, by string) (workflow.State, error) {
-	return e.apply(ctx, task, workflow.QuestionAnswered{Question: question, Answer: answer, By: by})
+	return e.applyNow(ctx, task, workflow.QuestionAnswered{Question: question, Answer: answer, By: by})
 }

@@ -165,7 +165,7 @@ func TestStoppedWhileATurnRuns(t *testing.T) {
 }
 
 func TestTaskWhoseTeamCannotBeLoaded(t *testing.T) {
-	s, f := openStore(t, t.TempDir()), &fake{server: newServer()}
+	s, f := openUnverified(t, t.TempDir()), &fake{server: newServer()}
 	broken := parse(t, single)
 	future := *broken
 	future.Revision, future.Source = "future", []byte("version: 99\n")

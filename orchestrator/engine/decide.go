@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 
 	"github.com/seed-e05a5b32/orchestrator/orchestrator/store"
 	"github.com/seed-e05a5b32/orchestrator/workflow"
@@ -20,14 +21,45 @@ type entry struct {
 	task string
 	refs int // guarded by Engine.mu
 
-	mu     sync.Mutex
+	// mu is held while a decision is committed, and so as long as the store is unavailable.
+	mu     taskLock
 	loaded bool // guarded by mu, as is state
 	state  workflow.State
+	// seen is the state that was committed last, for those who must not wait; nil before it is loaded.
+	seen atomic.Pointer[workflow.State]
 
 	// reporting is held while the parent is told of this task, so that what it is
 	// told is never older than what it knows. It is taken before the mu of the
 	// parent, and never together with mu.
-	reporting sync.Mutex
+	reporting taskLock
+}
+
+// set notes the state that is stored. mu is held.
+func (ent *entry) set(state workflow.State) {
+	ent.state, ent.loaded = state, true
+	ent.seen.Store(&state)
+}
+
+// taskLock is a mutex for which one need not wait.
+type taskLock chan struct{}
+
+func newTaskLock() taskLock { return make(taskLock, 1) }
+
+// Lock implements sync.Locker.
+func (l taskLock) Lock() { l <- struct{}{} }
+
+// Unlock implements sync.Locker.
+func (l taskLock) Unlock() { <-l }
+
+// lockUnless locks, unless one of the channels is closed first.
+func (l taskLock) lockUnless(ended, began <-chan struct{}) bool {
+	select {
+	case l <- struct{}{}:
+		return true
+	case <-ended:
+	case <-began:
+	}
+	return false
 }
 
 func (e *Engine) acquire(task string) *entry {
@@ -39,7 +71,7 @@ func (e *Engine) acquire(task string) *entry {
 func (e *Engine) acquireLocked(task string) *entry {
 	ent := e.entries[task]
 	if ent == nil {
-		ent = &entry{task: task}
+		ent = &entry{task: task, mu: newTaskLock(), reporting: newTaskLock()}
 		e.entries[task] = ent
 	}
 	ent.refs++
@@ -59,10 +91,36 @@ func (e *Engine) releaseLocked(ent *entry) {
 }
 
 // apply takes one event through Decide and Commit, and then publishes the
-// decision and starts what follows from it. Errors: those of workflow.Decide
-// and of the store.
+// decision and starts what follows from it. It waits while the store is
+// unavailable. Errors: those of workflow.Decide and of the store.
 func (e *Engine) apply(ctx context.Context, task string, body workflow.EventBody) (workflow.State, error) {
 	return e.applyThen(ctx, task, body, func(workflow.State) {})
+}
+
+// applyNow is apply for those who must not wait for the store: while it is
+// unavailable they are refused. Errors: as of apply, and store.ErrUnavailable.
+func (e *Engine) applyNow(ctx context.Context, task string, body workflow.EventBody) (workflow.State, error) {
+	if err := e.unusable(); err != nil {
+		return workflow.State{}, err
+	}
+	ent := e.acquire(task)
+	defer e.release(ent)
+	switch began := e.troubleBegan(); {
+	case ent.mu.lockUnless(ctx.Done(), began):
+		defer ent.mu.Unlock()
+	case ctx.Err() != nil:
+		return workflow.State{}, fmt.Errorf("decide %s for task %s: %w", body.EventType(), task, context.Cause(ctx))
+	default:
+		if err := e.unusable(); err != nil {
+			return workflow.State{}, err
+		}
+		return e.applyNow(ctx, task, body) // it is over already
+	}
+	state, err := e.decideAgain(ctx, ent, body, e.raw, func(workflow.State) {})
+	if errors.Is(err, store.ErrUnavailable) {
+		ent.loaded = false // it may be stored all the same
+	}
+	return state, err
 }
 
 // applyThen is apply, and calls then with the new state before another decision on the task can be made.
@@ -71,10 +129,15 @@ func (e *Engine) applyThen(ctx context.Context, task string, body workflow.Event
 	defer e.release(ent)
 	ent.mu.Lock()
 	defer ent.mu.Unlock()
+	return e.decideAgain(ctx, ent, body, e.o.Store, then)
+}
+
+// decideAgain decides, and again where the task has changed in the store. ent.mu is held.
+func (e *Engine) decideAgain(ctx context.Context, ent *entry, body workflow.EventBody, in Store, then func(workflow.State)) (workflow.State, error) {
 	var err error
 	for range maxConflicts {
 		var next workflow.State
-		if next, err = e.decide(ctx, ent, body); !errors.Is(err, store.ErrConflict) {
+		if next, err = e.decide(ctx, ent, body, in); !errors.Is(err, store.ErrConflict) {
 			if err == nil {
 				then(next)
 			}
@@ -86,11 +149,11 @@ func (e *Engine) applyThen(ctx context.Context, task string, body workflow.Event
 }
 
 // decide is one attempt of apply. ent.mu is held.
-func (e *Engine) decide(ctx context.Context, ent *entry, body workflow.EventBody) (workflow.State, error) {
+func (e *Engine) decide(ctx context.Context, ent *entry, body workflow.EventBody, in Store) (workflow.State, error) {
 	if err := e.refuse(); err != nil {
 		return workflow.State{}, err
 	}
-	prev, team, err := e.load(ctx, ent)
+	prev, team, err := e.load(ctx, ent, in)
 	if err != nil {
 		return workflow.State{}, err
 	}
@@ -104,13 +167,11 @@ func (e *Engine) decide(ctx context.Context, ent *entry, body workflow.EventBody
 	}
 	// From here on ctx does not count: what happened has happened, and a commit
 	// that was given up could still be the one that is on the disk.
-	if err := e.o.Store.Commit(context.WithoutCancel(ctx), prev.Version, next, event, effects); err != nil {
-		if errors.Is(err, store.ErrStorage) {
-			e.fail(err)
-		}
+	if err := in.Commit(context.WithoutCancel(ctx), prev.Version, next, event, effects); err != nil {
+		e.storeFailed(err)
 		return prev, err
 	}
-	ent.state = next
+	ent.set(next)
 	e.follow(ent, prev, next, event, effects)
 	return next, nil
 }
@@ -129,18 +190,18 @@ func (e *Engine) refuse() error {
 }
 
 // load returns the state and the team of a task. ent.mu is held.
-func (e *Engine) load(ctx context.Context, ent *entry) (workflow.State, *workflow.Team, error) {
+func (e *Engine) load(ctx context.Context, ent *entry, in Store) (workflow.State, *workflow.Team, error) {
 	if !ent.loaded {
-		state, err := e.o.Store.Task(ctx, ent.task)
+		state, err := in.Task(ctx, ent.task)
 		if err != nil {
 			return workflow.State{}, nil, err
 		}
 		if state.Task != ent.task { // the store takes an abbreviation, which must not change another task
 			return workflow.State{}, nil, fmt.Errorf("task %q: %w", ent.task, store.ErrNotFound)
 		}
-		ent.state, ent.loaded = state, true
+		ent.set(state)
 	}
-	team, err := e.teams.get(ctx, e.o.Store, ent.state.Revision)
+	team, err := e.teams.get(ctx, in, ent.state.Revision)
 	if err != nil {
 		return workflow.State{}, nil, fmt.Errorf("load the team of task %s: %w", ent.task, err)
 	}
@@ -151,7 +212,21 @@ func (e *Engine) load(ctx context.Context, ent *entry) (workflow.State, *workflo
 func (e *Engine) current(ctx context.Context, ent *entry) (workflow.State, *workflow.Team, error) {
 	ent.mu.Lock()
 	defer ent.mu.Unlock()
-	return e.load(ctx, ent)
+	return e.load(ctx, ent, e.o.Store)
+}
+
+// peek is current for those who must not wait for the store: it returns the
+// state that was committed last. Its errors are no reason to do anything.
+func (e *Engine) peek(ctx context.Context, ent *entry) (workflow.State, *workflow.Team, error) {
+	if seen := ent.seen.Load(); seen != nil {
+		team, err := e.teams.get(ctx, e.raw, seen.Revision)
+		return *seen, team, err
+	}
+	if !ent.mu.lockUnless(ctx.Done(), e.troubleBegan()) {
+		return workflow.State{}, nil, store.ErrUnavailable
+	}
+	defer ent.mu.Unlock()
+	return e.load(ctx, ent, e.raw)
 }
 
 // teamCache keeps parsed revisions by hash. Teams are immutable and few.
@@ -160,13 +235,12 @@ type teamCache struct {
 	byHash map[string]*workflow.Team
 }
 
-func (c *teamCache) get(ctx context.Context, s Store, hash string) (*workflow.Team, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if team := c.byHash[hash]; team != nil {
+func (c *teamCache) get(ctx context.Context, in Store, hash string) (*workflow.Team, error) {
+	if team := c.loaded(hash); team != nil {
 		return team, nil
 	}
-	revision, err := s.Revision(ctx, hash)
+	// Not under the lock: the store may have to be waited for.
+	revision, err := in.Revision(ctx, hash)
 	if err != nil {
 		return nil, err
 	}
@@ -174,27 +248,38 @@ func (c *teamCache) get(ctx context.Context, s Store, hash string) (*workflow.Te
 	if err != nil {
 		return nil, fmt.Errorf("team %s, revision %s, is no longer valid: %w", revision.Name, hash, err)
 	}
-	c.putLocked(team)
-	return team, nil
+	return c.put(team), nil
 }
 
 // save stores a team the first time that it is seen.
-func (c *teamCache) save(ctx context.Context, e *Engine, team *workflow.Team) error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.byHash[team.Revision] != nil {
+func (c *teamCache) save(ctx context.Context, e *Engine, in Store, team *workflow.Team) error {
+	if c.loaded(team.Revision) != nil {
 		return nil
 	}
-	if err := e.o.Store.SaveRevision(ctx, team, e.now()); err != nil {
+	if err := in.SaveRevision(ctx, team, e.now()); err != nil {
 		return err
 	}
-	c.putLocked(team)
+	c.put(team)
 	return nil
 }
 
-func (c *teamCache) putLocked(team *workflow.Team) {
+// put keeps a team, and returns the one that is kept under its revision.
+func (c *teamCache) put(team *workflow.Team) *workflow.Team {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	if c.byHash == nil {
 		c.byHash = map[string]*workflow.Team{}
 	}
+	if known := c.byHash[team.Revision]; known != nil {
+		return known
+	}
 	c.byHash[team.Revision] = team
+	return team
+}
+
+// loaded returns a team that is in memory; nil when it is not.
+func (c *teamCache) loaded(hash string) *workflow.Team {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.byHash[hash]
 }

@@ -37,6 +37,8 @@ type Store interface {
 	Runtimes(ctx context.Context, f store.RuntimeFilter) ([]store.Runtime, error)
 	SharedConversation(ctx context.Context, team, agent string) (workflow.Runtime, error)
 	Children(ctx context.Context, task string) ([]workflow.State, error)
+	// Probe finds out whether a store that was unavailable works again, without changing anything.
+	Probe(ctx context.Context) error
 }
 
 // Options are the parts and limits of an Engine. Store and Runner are required.
@@ -69,11 +71,14 @@ type Options struct {
 
 // Engine drives the tasks of one store. Its methods may be called concurrently.
 type Engine struct {
-	o     Options
+	o     Options // its Store is patient
+	raw   Store
 	teams teamCache
 	hub   hub
 	wake  chan struct{} // holds one token when the timers must be looked at again
 	done  chan struct{} // closed when Run has ended
+	// stopping is closed when Run begins to end.
+	stopping chan struct{}
 
 	mu    sync.Mutex
 	phase phase
@@ -91,7 +96,9 @@ type Engine struct {
 	questions map[questionKey]chan Answer
 	queue
 	meter
-	running sync.WaitGroup
+	outage   outage
+	draining draining
+	running  sync.WaitGroup
 }
 
 type phase int
@@ -117,33 +124,48 @@ func New(o Options) *Engine {
 	if o.IDs == nil {
 		o.IDs = func() string { return ulid.Make().String() }
 	}
-	return &Engine{
-		o:       o,
+	e := &Engine{
+		o: o, raw: o.Store,
 		wake:    make(chan struct{}, 1),
 		done:    make(chan struct{}),
 		broken:  map[string]error{},
 		entries: map[string]*entry{},
-		queue:   newQueue(), meter: newMeter(),
+		queue:   newQueue(), meter: newMeter(), outage: newOutage(), draining: draining{idle: make(chan struct{})},
 		questions: map[questionKey]chan Answer{},
+		stopping:  make(chan struct{}),
 	}
+	e.o.Store = patientStore{e}
+	return e
 }
 
-// Run drives tasks until ctx ends, and then stops: running turns are cancelled
+// Run drives tasks until ctx ends, or until Drain is done, and then stops: running turns are cancelled
 // through their ctx, nothing is recorded for them, and Run returns when their
 // goroutines have ended, at the latest after Options.StopTimeout. With only
 // given, it drives those tasks and leaves all others as they are.
 //
-// It returns nil when ctx ended. Errors: store.ErrStorage when the store
-// failed, after stopping; ErrStopTimeout. An Engine runs once.
+// While the store is unavailable (store.ErrUnavailable) it waits; see
+// StorageTrouble. It returns nil when ctx ended. Errors: store.ErrStorage when
+// the store failed for good, after stopping, or was unavailable at the end;
+// ErrStopTimeout. An Engine runs once.
 func (e *Engine) Run(ctx context.Context, only ...string) error {
 	ctx, endRun := context.WithCancel(ctx)
 	defer endRun()
 	if err := e.start(ctx, endRun, only); err != nil {
 		return err
 	}
-	err := e.recoverTasks(ctx)
+	looking, stopLooking := context.WithCancel(ctx)
+	defer stopLooking()
+	e.mu.Lock()
+	if e.draining.stopLooking = stopLooking; e.draining.asked {
+		stopLooking()
+	}
+	e.mu.Unlock()
+	err := e.recoverTasks(looking)
 	if err == nil {
-		err = e.keepTimers(ctx)
+		err = e.keepTimers(looking)
+	}
+	if err == nil {
+		e.drain(ctx)
 	}
 	return e.stop(err)
 }
@@ -175,7 +197,12 @@ func (e *Engine) stop(err error) error {
 	e.mu.Lock()
 	e.phase = phaseStopping
 	e.stopTurns(ErrStopping)
+	close(e.stopping)
+	trouble := e.outage.trouble
 	e.mu.Unlock()
+	if trouble != nil && err == nil {
+		err = fmt.Errorf("stopped while nothing could be recorded; the next start asks what became of the turns: %w", trouble.Err)
+	}
 
 	ended := make(chan struct{})
 	go func() { // outlives stop only when a runner ignores its ctx, which is reported

@@ -156,7 +156,16 @@ func parse(t testing.TB, source string) *workflow.Team {
 	return team
 }
 
+// openStore opens a data directory, and verifies its journals at the end of the test.
 func openStore(t testing.TB, dir string) *store.Store {
+	t.Helper()
+	s := openUnverified(t, dir)
+	t.Cleanup(func() { verify(t, dir) })
+	return s
+}
+
+// openUnverified is openStore for journals that this version would write differently.
+func openUnverified(t testing.TB, dir string) *store.Store {
 	t.Helper()
 	s, err := store.Open(t.Context(), store.Options{Dir: dir})
 	if err != nil {
@@ -168,6 +177,32 @@ func openStore(t testing.TB, dir string) *store.Store {
 		}
 	})
 	return s
+}
+
+// verify takes every journal of a data directory through Decide once more and
+// compares it with what is stored.
+func verify(t testing.TB, dir string) {
+	t.Helper()
+	ctx := context.Background() // it is called when the test has ended
+	s, err := store.OpenReader(ctx, dir)
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	defer func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	ids, err := s.TaskIDs(ctx)
+	if err != nil {
+		t.Error(err)
+	}
+	for _, id := range ids {
+		if _, err := s.VerifyTask(ctx, id); err != nil {
+			t.Errorf("the history of a task does not hold: %v", err)
+		}
+	}
 }
 
 // daemon is an engine that runs.

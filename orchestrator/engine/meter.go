@@ -18,11 +18,11 @@ func newMeter() meter { return meter{spent: map[string]map[int]workflow.Spent{}}
 // measure notes the usage of an attempt so far and stops what is over a limit, of
 // its task or of one that this runs for.
 func (e *Engine) measure(ctx context.Context, w *work, model string, usage workflow.Usage) {
-	state, team, err := e.current(ctx, w.ent)
+	state, team, err := e.peek(ctx, w.ent)
 	if err != nil {
 		return // what commits next finds out
 	}
-	above, err := e.above(ctx, state)
+	above, err := e.above(ctx, state, e.peek)
 	if err != nil {
 		return
 	}

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/seed-e05a5b32/orchestrator/orchestrator/store"
 	"github.com/seed-e05a5b32/orchestrator/workflow"
 )
 
@@ -29,7 +30,7 @@ func (e *Engine) shorten(key turnKey, team *workflow.Team, output string) (excer
 	where := "it is not kept"
 	if file != "" {
 		if err := writeDurably(file, output); err != nil {
-			return "", "", fmt.Errorf("keep the output of %s: %w", key, err)
+			return "", "", &store.StorageError{Op: "keep the output of " + key.String(), Dir: filepath.Dir(file), Err: err}
 		}
 		where = "the whole text is in the file " + file
 	}

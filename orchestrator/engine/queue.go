@@ -85,7 +85,7 @@ func (e *Engine) enqueueTurn(task string, turn workflow.Turn, reconcile bool) {
 
 // pump starts work while there is any and a slot is free. e.mu is held.
 func (e *Engine) pump() {
-	for e.phase == phaseRunning && e.fatal == nil && e.slots < e.o.MaxTurns {
+	for e.starts() && e.slots < e.o.MaxTurns {
 		if e.ready.tasks() < e.o.MaxTurns {
 			if task, ok := e.queued.pop(); ok {
 				e.slots++
@@ -116,6 +116,7 @@ func (e *Engine) freeSlot(task string) {
 	e.slots--
 	e.ready.end(task)
 	e.pump()
+	e.noteIdle()
 }
 
 // doWork runs one piece of work to its end, or to where it has to wait.

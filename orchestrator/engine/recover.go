@@ -97,9 +97,14 @@ func (e *Engine) reconcileTurn(ctx context.Context, w *work) next {
 		return next{again: true}
 	}
 	found.Turn, found.Attempt = w.key.turn, w.key.attempt
-	if found.Output, found.OutputFile, err = e.shorten(w.key, team, found.Output); err != nil {
-		e.o.Log.Warn().Err(err).Str("task", w.key.task).Msg("trying again")
-		return next{again: true}
+	output := found.Output
+	err = e.persist(context.WithoutCancel(ctx), func() (err error) {
+		found.Output, found.OutputFile, err = e.shorten(w.key, team, output)
+		return err
+	})
+	if err != nil {
+		e.handle(ctx, w.key.task, "keep the long output", err)
+		return next{}
 	}
 	_, err = e.apply(context.WithoutCancel(ctx), w.key.task, found)
 	e.handle(ctx, w.key.task, "record what became of the turn", err)

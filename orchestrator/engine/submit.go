@@ -17,25 +17,33 @@ type Submission struct {
 	// Workspace is the absolute directory for the agents' tools; empty leaves
 	// the choice to Options.Workspace.
 	Workspace string
-	// Key is the idempotency key; empty is none.
+	// Key is the idempotency key; empty is none. It is kept for ever: the same
+	// key gives the same task, also when that has ended.
 	Key string
 }
 
 // Submit stores a new task. It is driven from then on if Run is running, and
 // otherwise by the next Run. Where a task was submitted with the same key
-// before, that task is returned with created false. Errors: store.ErrStorage,
-// ErrStopped, those of Options.Workspace.
+// before, that task is returned with created false; where its team, its input,
+// or a workspace that is given, is another one, with a *KeyError. Errors:
+// ErrKeyTaken, store.ErrStorage, ErrStopped, those of Options.Workspace.
 func (e *Engine) Submit(ctx context.Context, sub Submission) (state workflow.State, created bool, err error) {
 	if err := e.refuse(); err != nil {
 		return workflow.State{}, false, fmt.Errorf("submit: %w", err)
 	}
+	if err := e.unusable(); err != nil {
+		return workflow.State{}, false, fmt.Errorf("submit: %w", err)
+	}
 	if sub.Key != "" {
-		state, err := e.o.Store.ByKey(ctx, sub.Key)
+		state, err := e.raw.ByKey(ctx, sub.Key)
+		if err == nil {
+			err = sameSubmission(sub, state)
+		}
 		if !errors.Is(err, store.ErrNotFound) {
 			return state, false, err
 		}
 	}
-	if err := e.teams.save(ctx, e, sub.Team); err != nil {
+	if err := e.teams.save(ctx, e, e.raw, sub.Team); err != nil {
 		return workflow.State{}, false, err
 	}
 	id := e.o.IDs()
@@ -43,13 +51,17 @@ func (e *Engine) Submit(ctx context.Context, sub Submission) (state workflow.Sta
 	if err != nil {
 		return workflow.State{}, false, err
 	}
-	return e.create(ctx, sub.Team, workflow.TaskSubmitted{
+	state, created, err = e.create(ctx, e.raw, sub.Team, workflow.TaskSubmitted{
 		Task: id, Team: sub.Team.Name, Revision: sub.Team.Revision, Input: sub.Input,
 		Workspace: place.Directory, GitBranch: place.GitBranch,
 	}, sub.Key)
+	if err == nil && !created { // somebody else was faster
+		err = sameSubmission(sub, state)
+	}
+	return state, created, err
 }
 
-func (e *Engine) create(ctx context.Context, team *workflow.Team, body workflow.TaskSubmitted, key string) (workflow.State, bool, error) {
+func (e *Engine) create(ctx context.Context, in Store, team *workflow.Team, body workflow.TaskSubmitted, key string) (workflow.State, bool, error) {
 	id := body.Task
 	ent := e.acquire(id)
 	defer e.release(ent)
@@ -60,16 +72,16 @@ func (e *Engine) create(ctx context.Context, team *workflow.Team, body workflow.
 	if err != nil {
 		return workflow.State{}, false, fmt.Errorf("submit: %w", err)
 	}
-	got, created, err := e.o.Store.Create(context.WithoutCancel(ctx), state, event, effects, key)
+	got, created, err := in.Create(context.WithoutCancel(ctx), state, event, effects, key)
 	if err != nil {
 		e.storeFailed(err)
 		return workflow.State{}, false, err
 	}
 	if !created {
-		state, err = e.o.Store.Task(ctx, got)
+		state, err = in.Task(ctx, got)
 		return state, false, err
 	}
-	ent.state, ent.loaded = state, true
+	ent.set(state)
 	e.follow(ent, workflow.State{}, state, event, effects)
 	e.mu.Lock()
 	defer e.mu.Unlock()

@@ -10,12 +10,15 @@ import (
 // at most half of it, so that a talkative model does not push records out.
 const subscriptionBuffer = 1024
 
-// Update is something that people watch: either a Record or a Progress is set.
-// Its contents are shared and must not be changed.
+// Update is something that people watch: a Record, a Progress or a Storage is
+// set. Its contents are shared and must not be changed.
 type Update struct {
+	// Task is empty with Storage, which every subscription gets.
 	Task     string
 	Record   *Record
 	Progress *TurnProgress
+	// Storage says that the store does not work, or that it works again.
+	Storage *StorageTrouble
 }
 
 // Record is a committed decision.
@@ -105,10 +108,10 @@ func (h *hub) publish(u Update) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for s := range h.subs {
-		if s.task != "" && s.task != u.Task {
+		if s.task != "" && s.task != u.Task && u.Storage == nil {
 			continue
 		}
-		if u.Record == nil && len(s.c) >= subscriptionBuffer/2 {
+		if u.Progress != nil && len(s.c) >= subscriptionBuffer/2 {
 			continue
 		}
 		select {

@@ -55,12 +55,12 @@ type ancestor struct {
 }
 
 // above lists the tasks that a task runs for as a sub-team, the nearest first, as
-// far as they wait for it.
-func (e *Engine) above(ctx context.Context, state workflow.State) ([]ancestor, error) {
+// far as they wait for it. look is Engine.current or Engine.peek.
+func (e *Engine) above(ctx context.Context, state workflow.State, look func(context.Context, *entry) (workflow.State, *workflow.Team, error)) ([]ancestor, error) {
 	var out []ancestor
 	for state.Parent != nil && !state.Parent.Spawned {
 		ent := e.acquire(state.Parent.Task)
-		parent, team, err := e.current(ctx, ent)
+		parent, team, err := look(ctx, ent)
 		e.release(ent)
 		if err != nil {
 			return nil, fmt.Errorf("look at task %s: %w", state.Parent.Task, err)
@@ -141,7 +141,7 @@ func (e *Engine) direct(ctx context.Context, parent workflow.State, turn workflo
 		_, err = e.apply(ctx, child.Task, workflow.PauseRequested{By: by, Note: note, Parent: true, Stop: true})
 	case wish == workflow.ChildStops:
 	default: // nobody waits for it any more
-		_, err = e.Cancel(ctx, child.Task, by)
+		_, err = e.apply(ctx, child.Task, workflow.CancelRequested{By: by})
 	}
 	return err
 }

@@ -8,6 +8,7 @@ import (
 	"runtime/debug"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"github.com/rs/zerolog"
 
@@ -38,18 +39,24 @@ func (e *Engine) handle(ctx context.Context, task, action string, err error) {
 	case err == nil:
 	case errors.Is(err, workflow.ErrStale), errors.Is(err, workflow.ErrTerminal):
 		e.o.Log.Debug().Err(err).Str("task", task).Msg("dropped what came too late")
+	case errors.Is(err, store.ErrUnavailable): // and the engine stops, or it would have been done again
+		e.o.Log.Warn().Err(err).Str("task", task).Msg(action + ": not recorded; the next start finds out what became of it")
 	case errors.Is(err, store.ErrStorage):
 		e.fail(err)
-	case errors.Is(err, ErrStopped), ctx.Err() != nil && errors.Is(err, context.Cause(ctx)):
+	case errors.Is(err, ErrStopped), errors.Is(err, ErrStopping), ctx.Err() != nil && errors.Is(err, context.Cause(ctx)):
 		// The engine stops; the next one goes on from what is stored.
 	default:
 		e.giveUp(task, fmt.Errorf("%s: %w", action, err))
 	}
 }
 
-// storeFailed deals with an error of a read that belongs to no one task.
+// storeFailed deals with an error that belongs to no one task: a store that
+// fails for good ends the engine, and one that is unavailable is tried again.
 func (e *Engine) storeFailed(err error) {
-	if errors.Is(err, store.ErrStorage) {
+	switch {
+	case errors.Is(err, store.ErrUnavailable):
+		e.beginOutage(err)
+	case errors.Is(err, store.ErrStorage):
 		e.fail(err)
 	}
 }
@@ -103,7 +110,7 @@ func (e *Engine) runTurn(ctx context.Context, w *work) next {
 		e.handle(ctx, w.key.task, "record the turn", refused)
 	case err == nil:
 		if finished.Model == "" {
-			finished.Model = rec.model // it has been closed
+			finished.Model = rec.modelName()
 		}
 		e.finish(ctx, w.key, finished)
 	case errors.As(err, &notConsumed):
@@ -143,10 +150,13 @@ func (e *Engine) finish(ctx context.Context, key turnKey, finished workflow.Turn
 	ent := e.acquire(key.task)
 	defer e.release(ent)
 	if _, team, err := e.current(context.WithoutCancel(ctx), ent); err == nil && finished.OutputFile == "" {
-		if finished.Output, finished.OutputFile, err = e.shorten(key, team, finished.Output); err != nil {
-			// The disk is in trouble: what cannot be kept must not be taken for the whole.
-			e.o.Log.Error().Err(err).Str("task", key.task).Msg("the long output is not kept")
-			e.fail(err)
+		output := finished.Output
+		err = e.persist(context.WithoutCancel(ctx), func() (err error) {
+			finished.Output, finished.OutputFile, err = e.shorten(key, team, output)
+			return err
+		})
+		if err != nil { // what cannot be kept must not be taken for the whole
+			e.handle(ctx, key.task, "keep the long output", err)
 			return
 		}
 	}
@@ -211,7 +221,7 @@ func (e *Engine) needsPrice(ctx context.Context, team *workflow.Team, state work
 	if workflow.NeedsPrice(team, state, turn) {
 		return true, nil
 	}
-	above, err := e.above(ctx, state)
+	above, err := e.above(ctx, state, e.current)
 	return above != nil && slices.ContainsFunc(above, func(a ancestor) bool { return workflow.NeedsPrice(a.team, a.state, a.turn) }), err
 }
 
@@ -234,12 +244,22 @@ type recorder struct {
 	work      *work
 	node      string
 	needPrice bool
-	model     string // guarded by mu
+	// model and over can be read by Progress, which must not wait for mu.
+	model atomic.Pointer[string]
+	over  atomic.Bool
 
-	mu     sync.Mutex
-	err    error // the first refusal
-	sent   bool  // the input may have been written
-	closed bool
+	// mu is held while something is recorded, and so while the store is unavailable.
+	mu   sync.Mutex
+	err  error // the first refusal
+	sent bool  // the input may have been written
+}
+
+// modelName is the model that the turn runs on; empty before it is known.
+func (r *recorder) modelName() string {
+	if model := r.model.Load(); model != nil {
+		return *model
+	}
+	return ""
 }
 
 // close ends the recording and returns whether the input may have been sent,
@@ -247,7 +267,7 @@ type recorder struct {
 func (r *recorder) close() (sent bool, refused error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.closed = true
+	r.over.Store(true)
 	return r.sent, r.err
 }
 
@@ -255,7 +275,7 @@ func (r *recorder) close() (sent bool, refused error) {
 func (r *recorder) record(ctx context.Context, action string, fn func() error) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.closed {
+	if r.over.Load() {
 		return fmt.Errorf("%s: the run of the turn has returned", action)
 	}
 	if ctx.Err() != nil {
@@ -274,7 +294,7 @@ func (r *recorder) record(ctx context.Context, action string, fn func() error) e
 // RuntimeStarted implements Recorder.
 func (r *recorder) RuntimeStarted(ctx context.Context, rt RuntimeRecord) error {
 	return r.record(ctx, "store the runtime", func() error {
-		r.model = rt.Model
+		r.model.Store(&rt.Model)
 		if r.needPrice {
 			known := false
 			if prices := r.engine.o.Prices; prices != nil && rt.Model != "" {
@@ -293,6 +313,9 @@ func (r *recorder) RuntimeStarted(ctx context.Context, rt RuntimeRecord) error {
 // Sending implements Recorder.
 func (r *recorder) Sending(ctx context.Context, clientMessageID string, rt workflow.Runtime) error {
 	return r.record(ctx, "record the sending", func() error {
+		if r.engine.stopsStarting() {
+			return ErrStopping
+		}
 		if err := r.engine.talk(r.work, rt); err != nil {
 			return err
 		}
@@ -304,23 +327,44 @@ func (r *recorder) Sending(ctx context.Context, clientMessageID string, rt workf
 	})
 }
 
-// Accepted implements Recorder.
+// Accepted implements Recorder. The turn has begun, and is not held up because
+// the store is unavailable: the acceptance is then recorded later.
 func (r *recorder) Accepted(ctx context.Context, disposition string) error {
 	return r.record(ctx, "record the acceptance", func() error {
-		_, err := r.engine.apply(ctx, r.key.task, workflow.TurnAccepted{Turn: r.key.turn, Attempt: r.key.attempt, Disposition: disposition})
+		accepted := workflow.TurnAccepted{Turn: r.key.turn, Attempt: r.key.attempt, Disposition: disposition}
+		_, err := r.engine.applyNow(ctx, r.key.task, accepted)
+		if errors.Is(err, store.ErrUnavailable) && r.engine.acceptLater(r.key, accepted) {
+			return nil
+		}
 		return err
 	})
+}
+
+// acceptLater records an acceptance when the store works, unless the turn has
+// ended by then. It is false when the engine stops.
+func (e *Engine) acceptLater(key turnKey, accepted workflow.TurnAccepted) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.phase != phaseRunning || e.fatal != nil {
+		return false
+	}
+	e.spawn(func(ctx context.Context) {
+		ctx = context.WithoutCancel(ctx)
+		_, err := e.apply(ctx, key.task, accepted)
+		if _, already := errors.AsType[*workflow.TransitionError](err); already {
+			return // it was stored although the store failed
+		}
+		e.handle(ctx, key.task, "record the acceptance", err)
+	})
+	return true
 }
 
 // Progress implements Recorder.
 func (r *recorder) Progress(p Progress) {
 	r.engine.publishProgress(r.key, r.node, p)
 	if p.Kind == ProgressUsage {
-		r.mu.Lock()
-		model, closed := r.model, r.closed
-		r.mu.Unlock()
-		if !closed {
-			r.engine.measure(context.Background(), r.work, model, p.Usage)
+		if !r.over.Load() {
+			r.engine.measure(context.Background(), r.work, r.modelName(), p.Usage)
 		}
 	}
 }

@@ -158,10 +158,8 @@ func (s *Store) takeConversation(ctx context.Context, tx *sql.Tx, rt workflow.Ru
 func (s *Store) giveBackConversations(ctx context.Context, tx *sql.Tx, state workflow.State) error {
 	held := []int{}
 	for _, turn := range state.Turns {
-		switch turn.State {
-		case workflow.TurnSent, workflow.TurnRunning, workflow.TurnAwaitingApproval, workflow.TurnUncertain:
+		if holdsConversation(turn) {
 			held = append(held, turn.ID)
-		case workflow.TurnPending, workflow.TurnEnded, workflow.TurnInterrupted:
 		}
 	}
 	list, err := json.Marshal(held)

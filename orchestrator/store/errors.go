@@ -7,9 +7,6 @@ import (
 	"fmt"
 	"strings"
 
-	"modernc.org/sqlite"
-	sqlite3 "modernc.org/sqlite/lib"
-
 	"github.com/seed-e05a5b32/orchestrator/workflow"
 )
 
@@ -22,6 +19,14 @@ var (
 	ErrNoStore = errors.New("there is no store in the directory")
 	// ErrStorage means that SQLite or the disk failed; nothing of the operation was kept. The error is a *StorageError.
 	ErrStorage = errors.New("the store failed")
+	// ErrUnavailable means that the store failed and may work again by itself or
+	// when a person has freed space or mended rights. It is an ErrStorage. What was
+	// to be written may be on the disk all the same: read before writing it again.
+	ErrUnavailable = errors.New("the store is unavailable")
+	// ErrDamaged means that the file is damaged. It is an ErrStorage.
+	ErrDamaged = errors.New("the store is damaged")
+	// ErrMissingFile means that the file of a long output is not there.
+	ErrMissingFile = errors.New("the file of a long output is missing")
 	// ErrConflict means that the task has changed since its state was read.
 	ErrConflict = errors.New("the task has changed in the meantime")
 	// ErrNotFound means that no task, or no revision, has this name.
@@ -128,32 +133,27 @@ type StorageError struct {
 
 // Error implements error.
 func (e *StorageError) Error() string {
-	return fmt.Sprintf("%s in %s: %v%s", e.Op, e.Dir, e.Err, remedy(e.Err))
+	text := fmt.Sprintf("%s in %s: %v", e.Op, e.Dir, e.Err)
+	if todo := e.Remedy(); todo != "" {
+		text += ": " + todo
+	}
+	return text
 }
 
 // Unwrap returns the cause.
 func (e *StorageError) Unwrap() error { return e.Err }
 
-// Is makes errors.Is(err, ErrStorage) true.
-func (e *StorageError) Is(target error) bool { return target == ErrStorage }
-
-func remedy(err error) string {
-	coded, ok := errors.AsType[*sqlite.Error](err)
-	if !ok {
-		return ""
+// Is makes errors.Is true for ErrStorage and, by the cause, for ErrUnavailable or ErrDamaged.
+func (e *StorageError) Is(target error) bool {
+	switch target {
+	case ErrStorage:
+		return true
+	case ErrUnavailable:
+		return kindOf(e.Err).unavailable()
+	case ErrDamaged:
+		return kindOf(e.Err) == kindDamaged
 	}
-	switch coded.Code() & 0xff { // the low byte is the primary result code
-	case sqlite3.SQLITE_FULL:
-		return ": free disk space and start again; everything committed before is kept"
-	case sqlite3.SQLITE_IOERR:
-		return ": check the disk and start again; everything committed before is kept"
-	case sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB:
-		return ": the file is damaged; put back a copy of it, or choose another data directory"
-	case sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, sqlite3.SQLITE_CANTOPEN:
-		return ": check the permissions of the directory"
-	default:
-		return ""
-	}
+	return false
 }
 
 // fail turns an error of the driver into one of this package. The end of ctx

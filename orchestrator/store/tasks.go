@@ -104,19 +104,7 @@ func (s *Store) ByKey(ctx context.Context, key string) (workflow.State, error) {
 
 // Events returns the journal of a task in order, from the event after seq on.
 func (s *Store) Events(ctx context.Context, task string, after int64) ([]Record, error) {
-	return query(ctx, s, "read the events", func(rows *sql.Rows) (Record, error) {
-		r := Record{Task: task}
-		var event, effects []byte
-		if err := rows.Scan(&r.Seq, &event, &effects); err != nil {
-			return Record{}, err
-		}
-		var list workflow.Effects
-		if err := errors.Join(json.Unmarshal(event, &r.Event), json.Unmarshal(effects, &list)); err != nil {
-			return Record{}, fmt.Errorf("event %d of task %s: %w: %w", r.Seq, task, ErrUnreadable, err)
-		}
-		r.Effects = list
-		return r, nil
-	}, "SELECT seq, event, effects FROM events WHERE task = ? AND seq > ? ORDER BY seq", task, after)
+	return s.events(ctx, s.reads, task, after)
 }
 
 // List returns tasks, the newest first.
@@ -210,7 +198,16 @@ func scanString(rows *sql.Rows) (string, error) {
 
 // query reads all rows of one statement.
 func query[T any](ctx context.Context, s *Store, op string, scan func(*sql.Rows) (T, error), statement string, args ...any) (list []T, err error) {
-	rows, err := s.reads.QueryContext(ctx, statement, args...)
+	return queryIn(ctx, s, s.reads, op, scan, statement, args...)
+}
+
+// querier is a pool of connections or a transaction.
+type querier interface {
+	QueryContext(ctx context.Context, statement string, args ...any) (*sql.Rows, error)
+}
+
+func queryIn[T any](ctx context.Context, s *Store, in querier, op string, scan func(*sql.Rows) (T, error), statement string, args ...any) (list []T, err error) {
+	rows, err := in.QueryContext(ctx, statement, args...)
 	if err != nil {
 		return nil, s.fail(ctx, op, err)
 	}
