@@ -86,6 +86,13 @@ func (r *Reader) Choice(n *yaml.Node, what string, allowed []string) (string, bo
 	return r.p.choice(n, what, allowed)
 }
 
+// Bool reads true or false.
+func (r *Reader) Bool(n *yaml.Node, what string) bool {
+	var value bool
+	r.p.boolInto(&value, what)(n)
+	return value
+}
+
 // Duration reads a duration such as 90s or 1h30m, of at least least.
 func (r *Reader) Duration(n *yaml.Node, what string, least time.Duration) time.Duration {
 	var d time.Duration

@@ -61,7 +61,7 @@ Exit status 1 when a scenario fails, 2 when a file is wrong.`,
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&o.run, "run", "", "run only scenarios whose TEAM/NAME matches this regular expression")
-	flags.StringVar(&o.coverage, "coverage", "", "say which rules never fired; with =all their existence is a failure")
+	flags.StringVar(&o.coverage, "coverage", "", "say which rules, of sub-teams too, never fired; with =all their existence is a failure")
 	flags.Lookup("coverage").NoOptDefVal = coverageShow
 	flags.BoolVar(&o.asJSON, "json", false, "one JSON object per scenario, and with --coverage one per team")
 	flags.BoolVarP(&o.verbose, "verbose", "v", false, "show the routes of scenarios that pass, too")

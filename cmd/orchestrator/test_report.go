@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/seed-e05a5b32/orchestrator/orchestrator/teamtest"
@@ -17,11 +16,11 @@ type testReport struct {
 	last    string // the file of the scenario before
 	ran     int
 	failed  int
-	fired   map[*suite]map[int]bool
+	fired   map[string]map[int]bool // by the revision of the team
 }
 
 func newTestReport(a *app, o testOptions) *testReport {
-	return &testReport{app: a, o: o, palette: paletteFor(a.stdout), fired: map[*suite]map[int]bool{}}
+	return &testReport{app: a, o: o, palette: paletteFor(a.stdout), fired: map[string]map[int]bool{}}
 }
 
 // testFailure is one failure in JSON.
@@ -55,11 +54,13 @@ func (t *testReport) scenario(r *scenarioRun) {
 	if !r.result.Passed() {
 		t.failed++
 	}
-	if t.fired[r.suite] == nil {
-		t.fired[r.suite] = map[int]bool{}
-	}
-	for _, rule := range r.result.Fired {
-		t.fired[r.suite][rule] = true
+	for revision, rules := range r.result.FiredIn {
+		if t.fired[revision] == nil {
+			t.fired[revision] = map[int]bool{}
+		}
+		for _, rule := range rules {
+			t.fired[revision][rule] = true
+		}
 	}
 	if t.o.asJSON {
 		writeJSONLine(t.stdout, jsonResult(r))
@@ -117,54 +118,6 @@ func jsonResult(r *scenarioRun) testResult {
 		out.Failures = append(out.Failures, failure)
 	}
 	return out
-}
-
-// testCoverage is what the scenarios of a team cover, in JSON.
-type testCoverage struct {
-	Team       string      `json:"team"`
-	File       string      `json:"file"`
-	Rules      int         `json:"rules"`
-	Fired      int         `json:"fired"`
-	NeverFired []ruleAbout `json:"never_fired"`
-}
-
-type ruleAbout struct {
-	Rule   int    `json:"rule"`
-	Line   int    `json:"line"`
-	Column int    `json:"column"`
-	Text   string `json:"text"`
-}
-
-// coverage prints which rules never fired, where that is asked for, and
-// reports whether there are some.
-func (t *testReport) coverage(suites []*suite) (uncovered bool) {
-	for _, s := range suites {
-		c := testCoverage{Team: s.team.Name, File: s.file, Rules: len(s.team.Handoffs), NeverFired: []ruleAbout{}}
-		for _, rule := range s.team.Handoffs {
-			if t.fired[s][rule.Number] {
-				c.Fired++
-				continue
-			}
-			uncovered = true
-			_, text, _ := strings.Cut(rule.String(), ": ")
-			c.NeverFired = append(c.NeverFired, ruleAbout{rule.Number, rule.Pos.Line, rule.Pos.Column, text})
-		}
-		switch {
-		case t.o.coverage == "":
-		case t.o.asJSON:
-			writeJSONLine(t.stdout, c)
-		default:
-			t.printCoverage(c)
-		}
-	}
-	return uncovered
-}
-
-func (t *testReport) printCoverage(c testCoverage) {
-	fmt.Fprintf(t.stdout, "%s: %d of %s fired\n", c.File, c.Fired, plural(c.Rules, "rule"))
-	for _, rule := range c.NeverFired {
-		fmt.Fprintf(t.stdout, "  %s %s:%d:%d: rule %d never fired: %s\n", t.palette.bad("✗"), c.File, rule.Line, rule.Column, rule.Rule, rule.Text)
-	}
 }
 
 // end prints the sum.

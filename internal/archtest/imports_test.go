@@ -27,7 +27,7 @@ var allowed = map[string][]string{
 	"orchestrator/store":     {"workflow"},
 	"orchestrator/engine":    {"workflow", "orchestrator/store"},
 	"orchestrator/appserver": {},
-	"orchestrator/teamtest":  {"workflow", "roles", "appclient/apptest", "orchestrator/store", "orchestrator/engine", "orchestrator/runner"},
+	"orchestrator/teamtest":  {"workflow", "roles", "appclient/apptest", "orchestrator/store", "orchestrator/engine", "orchestrator/runner", "orchestrator/prices"},
 	"orchestrator/check":     {"workflow", "orchestrator/engine"},
 	"orchestrator/prices":    {"internal/suggest", "workflow"},
 	"orchestrator/workspace": {},

@@ -42,7 +42,16 @@ func Parse(file string, src []byte) (*Table, error) {
 	if len(p.problems) > 0 {
 		return nil, p.problems
 	}
-	return newTable(p.models), nil
+	return newTable(p.models, true), nil
+}
+
+// Models reads what the field models of a price file holds, from another file.
+// What is wrong is reported; the Table knows what is not. It has a price for
+// what n names and for nothing else.
+func Models(n *yaml.Node, report func(n *yaml.Node, fix, message string)) *Table {
+	p := &parser{models: map[string]price{}, report: report}
+	p.all(resolve(n))
+	return newTable(p.models, false)
 }
 
 // parser holds one run of Parse.
@@ -51,6 +60,8 @@ type parser struct {
 	lines    []string
 	models   map[string]price
 	problems workflow.Problems
+	// report takes what is wrong with a node instead of problems; nil does not.
+	report func(n *yaml.Node, fix, message string)
 }
 
 const example = `models: {"anthropic/claude-*": {input: 3.00, output: 15.00}}`
@@ -195,6 +206,10 @@ func resolve(n *yaml.Node) *yaml.Node {
 
 // problem reports what is wrong with a node.
 func (p *parser) problem(n *yaml.Node, fix, format string, args ...any) {
+	if p.report != nil {
+		p.report(n, fix, fmt.Sprintf(format, args...))
+		return
+	}
 	width := 1
 	if n.Kind == yaml.ScalarNode && n.Style == 0 && !strings.Contains(n.Value, "\n") {
 		width = utf8.RuneCountInString(n.Value)

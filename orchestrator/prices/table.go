@@ -16,6 +16,8 @@ type Table struct {
 	exact map[string]price
 	// globs are in the order in which they are tried.
 	globs []glob
+	// free: models that run on one's own machine cost nothing, unless there is a price.
+	free bool
 }
 
 // price is in millionths of a dollar for a million tokens.
@@ -28,11 +30,17 @@ type glob struct {
 
 // Builtin is the table that is used where there is no file: it knows the
 // models that run on one's own machine, which cost nothing.
-func Builtin() *Table { return newTable(nil) }
+func Builtin() *Table { return newTable(nil, true) }
+
+// Flat is a table by which every model costs the same, in dollars for a million tokens.
+func Flat(input, output uint32) *Table {
+	in, out := uint64(input)*million, uint64(output)*million
+	return newTable(map[string]price{"*": {input: in, output: out, cachedInput: in, cacheWrite: in}}, false)
+}
 
 // newTable orders what a file says. What the file says of a model comes before what is built in.
-func newTable(file map[string]price) *Table {
-	t := &Table{exact: map[string]price{}}
+func newTable(file map[string]price, free bool) *Table {
+	t := &Table{exact: map[string]price{}, free: free}
 	for pattern, price := range file {
 		if strings.Contains(pattern, "*") {
 			t.globs = append(t.globs, glob{pattern, price})
@@ -69,7 +77,7 @@ func (t *Table) find(model string) (price, bool) {
 			return g.price, true
 		}
 	}
-	return price{}, local(model)
+	return price{}, t.free && local(model)
 }
 
 // local reports whether a model runs on one's own machine, by the App Server's

@@ -69,10 +69,10 @@ func (s *simulation) check(r *Result) {
 	}
 	s.checkCalls(r)
 	if len(r.Failures) == 0 { // else what follows from one difference is told twice
-		r.Failures = s.player.unmet(s.scenario.Nodes)
+		s.checkUsed(r)
 	}
 	slices.SortStableFunc(r.Failures, func(a, b Failure) int {
-		return cmp.Or(cmp.Compare(a.Pos.Line, b.Pos.Line), cmp.Compare(a.Pos.Column, b.Pos.Column))
+		return cmp.Or(cmp.Compare(a.Pos.Line, b.Pos.Line), cmp.Compare(a.Pos.Column, b.Pos.Column), cmp.Compare(a.Message, b.Message))
 	})
 }
 

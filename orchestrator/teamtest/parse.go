@@ -9,6 +9,7 @@ import (
 
 	"gopkg.in/yaml.v3"
 
+	"github.com/seed-e05a5b32/orchestrator/orchestrator/prices"
 	"github.com/seed-e05a5b32/orchestrator/workflow"
 )
 
@@ -48,7 +49,7 @@ func teamOf(path string, src []byte) string {
 // Parse reads and checks the scenarios for a team. When anything is wrong the
 // error is workflow.Problems: all of it.
 func Parse(name string, src []byte, team *workflow.Team) (*File, error) {
-	p := &parser{Reader: workflow.NewReader("scenario file", name, src), file: &File{Name: name, Team: team, Prices: map[string]Price{}}}
+	p := &parser{Reader: workflow.NewReader("scenario file", name, src), file: &File{Name: name, Team: team, Prices: prices.Flat(defaultInputPrice, defaultOutputPrice)}}
 	if root := p.Root(); root != nil {
 		p.top(root)
 	}
@@ -96,19 +97,16 @@ func (p *parser) top(root *yaml.Node) {
 	}
 }
 
+// prices reads what models cost: as a price file says it.
 func (p *parser) prices(n *yaml.Node) {
-	p.Entries(n, "prices", func(key, value *yaml.Node) {
-		var price Price
-		number := func(target *float64, what string) func(*yaml.Node) {
-			return func(n *yaml.Node) { *target = p.number(n, what+" of "+key.Value) }
-		}
-		keys := p.Fields(value, "the price of "+key.Value, reads{"input": number(&price.Input, "input"), "output": number(&price.Output, "output")})
-		if keys["input"] == nil || keys["output"] == nil {
-			p.Problem(value, "write:  {input: 3.00, output: 15.00}", "the price of %s needs input and output, in dollars per million tokens", key.Value)
-		}
-		p.file.Prices[key.Value] = price
-	})
+	p.file.Prices = prices.Models(n, func(n *yaml.Node, fix, message string) { p.Problem(n, fix, "%s", message) })
 }
+
+// What any model costs, in dollars for a million tokens, where a scenario file has no prices.
+const (
+	defaultInputPrice  = 3
+	defaultOutputPrice = 15
+)
 
 // number reads a number that is not negative.
 func (p *parser) number(n *yaml.Node, what string) float64 {

@@ -19,7 +19,7 @@ type node struct {
 }
 
 // nodeScript reads how a node ends: one ending, a list of endings, or a mapping
-// with endings, repeat and branches.
+// with endings, repeat, optional and branches.
 func (p *parser) nodeScript(n *yaml.Node, of *node, branches bool) *NodeScript {
 	s := &NodeScript{Pos: position(n)}
 	endings := func(n *yaml.Node) {
@@ -44,6 +44,7 @@ func (p *parser) nodeScript(n *yaml.Node, of *node, branches bool) *NodeScript {
 			}
 		},
 	}
+	read["optional"] = func(n *yaml.Node) { s.Optional = p.Bool(n, "optional") }
 	if branches {
 		read["branches"] = func(n *yaml.Node) {
 			p.Entries(n, "branches", func(key, value *yaml.Node) {
@@ -194,6 +195,7 @@ func (p *parser) endingFields(e *Ending, of *node) reads {
 				p.reason(n, reason, of, e)
 			}
 		},
+		"optional": func(n *yaml.Node) { e.Optional = p.Bool(n, "optional of "+of.name) },
 		"takes": func(n *yaml.Node) {
 			takes := p.Duration(n, "takes", 0)
 			e.Takes = &takes

@@ -45,7 +45,9 @@ func TestParseSaysWhatIsWrong(t *testing.T) {
 		{"bound", badScenario("    expect: {elapsed: 5}\n"), `4:23: elapsed cannot be "5"`, `write 10m, or "<= 10m"`},
 		{"messages of nobody", badScenario("    expect: {messages: {check: x}}\n"), `4:25: "check" is no agent and no gate of the team`, ""},
 		{"regular expression", badScenario("    expect: {messages: {go: {matches: '('}}}\n"), "4:39: matches cannot be read", ""},
-		{"price", "version: 1\nprices: {m: {input: -1, output: 2}}\nscenarios: [{name: x, expect: {state: failed}}]", "2:21: input of m must be a number that is not negative", ""},
+		{"price", "version: 1\nprices: {m: {input: -1, output: 2}}\nscenarios: [{name: x, expect: {state: failed}}]", "2:21: a price is dollars for a million tokens and cannot be negative", ""},
+		{"model", "version: 1\nprices: {a b: {input: 1, output: 2}}\nscenarios: [{name: x, expect: {state: failed}}]", "2:10: this is no name of a model", "provider/model"},
+		{"optional", badScenario("    nodes: {go: {reason: approved, optional: 1}}\n    expect: {state: failed}\n"), "4:46: optional of go must be true or false", ""},
 		{"same name", badScenario("    expect: {state: failed}\n  - name: x\n    expect: {state: failed}\n"), `5:5: two scenarios are called "x"`, "another name"},
 	}
 	for _, tt := range tests {

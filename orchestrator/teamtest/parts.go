@@ -14,7 +14,7 @@ import (
 // commands, the prices and the clock is as it always is.
 func (s *simulation) engineOptions(t *turns) engine.Options {
 	return engine.Options{
-		Store: s.store, Runner: t, Checks: t, Teams: t, Prices: prices{s.scenario.file}, Clock: engineClock{s.clock},
+		Store: s.store, Runner: t, Checks: t, Teams: t, Prices: s.scenario.file.Prices, Clock: engineClock{s.clock},
 		OutputDir: filepath.Join(s.dir, "outputs"), MaxTurns: maxTurns, IDs: s.taskID, Workspace: s.place,
 	}
 }

@@ -2,6 +2,7 @@ package teamtest
 
 import (
 	"fmt"
+	"maps"
 	"strconv"
 	"sync"
 
@@ -15,8 +16,8 @@ type player struct {
 	// scripts are those of the nodes of a task, by task.
 	scripts map[string]map[string]*NodeScript
 	used    map[usedKey]int
-	// met are the endings that were needed.
-	met map[*Ending]bool
+	// handed are how often endings were handed out.
+	handed map[*Ending]int
 	// playing are the endings of turns that have not ended.
 	playing map[turnKey]*Ending
 	// silent are the agents that report no outcome when they are reminded, either.
@@ -34,7 +35,7 @@ type usedKey struct {
 }
 
 func newPlayer() *player {
-	return &player{scripts: map[string]map[string]*NodeScript{}, used: map[usedKey]int{}, met: map[*Ending]bool{}, playing: map[turnKey]*Ending{}, silent: map[usedKey]*Ending{}}
+	return &player{scripts: map[string]map[string]*NodeScript{}, used: map[usedKey]int{}, handed: map[*Ending]int{}, playing: map[turnKey]*Ending{}, silent: map[usedKey]*Ending{}}
 }
 
 // next returns how a turn ends. The same turn, asked again before its end was
@@ -70,7 +71,7 @@ func (p *player) next(state workflow.State, turn workflow.Turn) (*Ending, error)
 		return nil, fmt.Errorf("the scenario has no more endings for %s: it has %d, and this is the next%s", where, len(script.Endings), what(turn))
 	}
 	p.used[use]++
-	p.met[e] = true
+	p.handed[e]++
 	if e.Reason == string(workflow.ReasonNoOutcome) && !turn.Reminder {
 		p.silent[use] = e
 	}
@@ -94,6 +95,13 @@ func (p *player) delivered(task string, turn int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	delete(p.playing, turnKey{task, turn})
+}
+
+// usedEndings are the endings that were handed out.
+func (p *player) usedEndings() map[*Ending]int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return maps.Clone(p.handed)
 }
 
 // script says how the nodes of a task end.
@@ -130,36 +138,6 @@ func (s *NodeScript) ending(n int) *Ending {
 		n %= len(s.Endings)
 	}
 	return &s.Endings[n]
-}
-
-// unmet lists the endings that were never needed, with the names of their nodes.
-// What is in a sub-team whose own ending was not needed goes without saying.
-func (p *player) unmet(nodes map[string]*NodeScript) []Failure {
-	var out []Failure
-	for name, script := range nodes {
-		out = append(out, p.unmetOf(name, script)...)
-	}
-	return out
-}
-
-func (p *player) unmetOf(name string, script *NodeScript) []Failure {
-	var out []Failure
-	for i := range script.Endings {
-		e := &script.Endings[i]
-		p.mu.Lock()
-		met := p.met[e]
-		p.mu.Unlock()
-		switch {
-		case !met:
-			out = append(out, Failure{Pos: e.Pos, Message: fmt.Sprintf("%s never came to end with %s", name, e.Reason)})
-		case e.Nodes != nil:
-			out = append(out, p.unmet(e.Nodes)...)
-		}
-	}
-	for _, b := range script.Branches {
-		out = append(out, p.unmetOf(name+" in branch "+b.Key, b.Script)...)
-	}
-	return out
 }
 
 // branchKeys are the names by which a scenario can mean a branch, the nearest

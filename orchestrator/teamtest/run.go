@@ -42,6 +42,9 @@ type Result struct {
 	Route []workflow.Step
 	// Fired are the numbers of the rules of the team that fired, sorted.
 	Fired []int
+	// FiredIn are the rules that fired in the tasks of the team and of its
+	// sub-teams, sorted, by Team.Revision. A sub-team that was not run is missing.
+	FiredIn map[string][]int
 	// State is that of the task at the end of the scenario.
 	State workflow.State
 	// Elapsed is the virtual time that it took.
@@ -124,15 +127,14 @@ func (s *simulation) run(ctx context.Context, workspace string) (Result, error) 
 	if result.State, err = s.store.Task(ctx, s.root); err != nil {
 		return result, err
 	}
-	records, err := s.store.Events(ctx, s.root, 0)
-	if err != nil {
+	if result.Journal, err = s.journal(ctx, s.root); err != nil {
 		return result, err
-	}
-	for _, r := range records {
-		result.Journal = append(result.Journal, workflow.Recorded{Seq: r.Seq, Event: r.Event, Effects: r.Effects})
 	}
 	result.Route = workflow.InBranchOrder(workflow.Steps(result.Journal))
 	result.Fired = fired(result.Journal)
+	if result.FiredIn, err = s.firedIn(ctx); err != nil {
+		return result, err
+	}
 	if result.Passed() { // what follows from a scenario that broke off says nothing
 		s.check(&result)
 	}
@@ -163,18 +165,4 @@ func models(team *workflow.Team) []string {
 	}
 	slices.Sort(list)
 	return slices.DeleteFunc(slices.Compact(list), func(s string) bool { return s == "" })
-}
-
-// fired are the rules that a journal tells of, sorted.
-func fired(journal []workflow.Recorded) []int {
-	var out []int
-	for _, r := range journal {
-		for _, effect := range r.Effects {
-			if h, ok := effect.(workflow.Handoff); ok && h.Rule > 0 {
-				out = append(out, h.Rule)
-			}
-		}
-	}
-	slices.Sort(out)
-	return slices.Compact(out)
 }

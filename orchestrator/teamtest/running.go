@@ -11,7 +11,6 @@ import (
 
 	"github.com/seed-e05a5b32/orchestrator/orchestrator/engine"
 	"github.com/seed-e05a5b32/orchestrator/orchestrator/runner"
-	"github.com/seed-e05a5b32/orchestrator/workflow"
 )
 
 // How long the real parts may take, in real time.
@@ -93,24 +92,4 @@ func (s *simulation) restart(ctx context.Context) error {
 	}
 	s.start(ctx)
 	return nil
-}
-
-// prices are the prices of a scenario file.
-type prices struct{ file *File }
-
-// What a model costs, in dollars for a million tokens, where a scenario file has no prices.
-const (
-	defaultInputPrice  = 3
-	defaultOutputPrice = 15
-)
-
-// Price implements engine.Prices.
-func (p prices) Price(model string, u workflow.Usage) (cost int64, known bool) {
-	price := Price{defaultInputPrice, defaultOutputPrice}
-	if len(p.file.Prices) > 0 {
-		if price, known = p.file.Prices[model]; !known {
-			return 0, false
-		}
-	}
-	return int64(float64(u.PromptTokens)*price.Input + float64(u.CompletionTokens)*price.Output + 0.5), true
 }

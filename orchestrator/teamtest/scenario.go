@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"time"
 
+	"github.com/seed-e05a5b32/orchestrator/orchestrator/prices"
 	"github.com/seed-e05a5b32/orchestrator/workflow"
 )
 
@@ -15,13 +16,10 @@ type File struct {
 	Name string
 	// Team is the team that the scenarios are about.
 	Team *workflow.Team
-	// Prices are what a million tokens of a model cost, by its handle.
-	Prices    map[string]Price
+	// Prices are what models cost in the scenarios.
+	Prices    *prices.Table
 	Scenarios []*Scenario
 }
-
-// Price is what a million tokens of a model cost, in US dollars.
-type Price struct{ Input, Output float64 }
 
 // Scenario is one run of a team.
 type Scenario struct {
@@ -63,6 +61,8 @@ type NodeScript struct {
 	Repeat  Repeat
 	// Branches are for parallel branches: by label, index or element.
 	Branches []BranchScript
+	// Optional: endings that are never used are no failure.
+	Optional bool
 	Pos      workflow.Position
 }
 
@@ -106,7 +106,9 @@ type Ending struct {
 	Calls []Call
 	// Nodes script the task of a sub-team; nil replaces the sub-team by this ending.
 	Nodes map[string]*NodeScript
-	Pos   workflow.Position
+	// Optional: it is no failure when the ending is never used.
+	Optional bool
+	Pos      workflow.Position
 }
 
 // Call is one tool call of an agent.
