@@ -11,7 +11,7 @@ GOLANGCI_LINT := $(TOOLS)/golangci-lint-$(GOLANGCI)
 FUZZTIME      ?= 30s
 VERSION       := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 
-.PHONY: help build demo test lint unit e2e fuzz bench clean generate
+.PHONY: help build demo test lint unit e2e chaos fuzz bench clean generate
 
 help: ## list the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z0-9-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -22,7 +22,7 @@ build: ## build bin/orchestrator
 demo: build ## watch a planner, a coder and a reviewer change a scratch repository (no model, no Node.js)
 	@./scripts/demo.sh
 
-test: lint unit e2e ## everything: lint, unit tests with -race, end-to-end tests on the real App Server
+test: lint unit e2e chaos ## everything: lint, unit tests with -race, end-to-end tests on the real App Server, the short form of chaos
 
 lint: $(GOLANGCI_LINT) ## gofmt, go vet and golangci-lint
 	$(GO) mod tidy -diff
@@ -39,6 +39,9 @@ unit: ## unit tests with -race
 
 e2e: ## end-to-end tests on the real App Server, which is installed with npm when it is not there
 	@./scripts/e2e.sh
+
+chaos: ## kill the daemon and the App Server, cut the network, count what was lost or doubled (LONG=1: 1000 kills; SEED=N: again)
+	@LONG="$(LONG)" SEED="$(SEED)" ./scripts/chaos.sh
 
 fuzz: ## fuzz every parser for FUZZTIME each
 	@./scripts/fuzz.sh $(FUZZTIME)

@@ -3,22 +3,19 @@
 package e2e
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
+	"github.com/seed-e05a5b32/orchestrator/internal/realserver"
 	"github.com/seed-e05a5b32/orchestrator/internal/scriptedmodel"
 )
 
@@ -38,87 +35,24 @@ func startModel(t *testing.T, respond scriptedmodel.Responder) *scriptedmodel.Se
 // environment is what the App Server needs to find the scripted model, with a HOME of its own.
 func environment(t *testing.T, model *scriptedmodel.Server) []string {
 	t.Helper()
-	return append(os.Environ(),
-		"HOME="+t.TempDir(),
-		"DISABLE_AUTOUPDATER=1", "LETTA_CODE_TELEM=0",
-		"LMSTUDIO_BASE_URL="+model.URL(), "LMSTUDIO_API_KEY=unused",
-		"LETTA_CODE_LOCAL_PROVIDER_TIMEOUT_MS=60000",
-		"NO_COLOR=1",
-	)
+	return realserver.Environment(t.TempDir(), model.URL())
 }
 
 // appServer is a real App Server that the test started itself.
 type appServer struct {
+	*realserver.Server
 	url string
-	env []string
-	dir string
-	cmd *exec.Cmd
 }
 
 // startAppServer starts the real App Server on a free port and waits until it listens.
 func startAppServer(t *testing.T, env []string) *appServer {
 	t.Helper()
-	s := &appServer{env: env, dir: t.TempDir()}
-	t.Cleanup(s.kill)
-	if err := s.start("ws://127.0.0.1:0"); err != nil {
+	s, err := realserver.Start(letta, t.TempDir(), env)
+	t.Cleanup(s.Kill)
+	if err != nil {
 		t.Fatal(err)
 	}
-	return s
-}
-
-// restart starts a killed server again, at the address that it had.
-func (s *appServer) restart() error { return s.start(strings.TrimSuffix(s.url, "/ws")) }
-
-func (s *appServer) start(address string) error {
-	cmd := exec.CommandContext(context.Background(), letta, "server", "--backend", "local", "--listen", address)
-	cmd.Env, cmd.Dir = s.env, s.dir
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	var out bytes.Buffer
-	cmd.Stderr = &out
-	stdout, err := cmd.StdoutPipe()
-	if err != nil {
-		return err
-	}
-	if err := cmd.Start(); err != nil {
-		return err
-	}
-	s.cmd = cmd
-	ready := make(chan string, 1)
-	go func() {
-		defer close(ready)
-		for lines := bufio.NewScanner(stdout); lines.Scan(); {
-			if url, ok := strings.CutPrefix(lines.Text(), "Listening on "); ok {
-				ready <- strings.TrimSpace(url)
-			}
-		}
-	}()
-	select {
-	case url, ok := <-ready:
-		if ok {
-			s.url = url + "/ws"
-			return nil
-		}
-		err = errors.New("it ended first")
-	case <-time.After(30 * time.Second):
-		err = errors.New("waited 30 s")
-	}
-	s.kill()
-	return fmt.Errorf("the App Server does not listen: %w\n%s", err, &out)
-}
-
-func (s *appServer) kill() {
-	if s.cmd == nil || s.cmd.ProcessState != nil {
-		return
-	}
-	_ = syscall.Kill(-s.cmd.Process.Pid, syscall.SIGKILL)
-	_ = s.cmd.Wait() // killed
-}
-
-// killWhole kills the server while it does not write.
-func (s *appServer) killWhole() error {
-	err := killWhole(s.cmd.Process.Pid, homeOf(s.env))
-	_ = s.cmd.Wait() // killed
-	return err
+	return &appServer{s, s.URL()}
 }
 
 // result is how one run of the orchestrator ended.

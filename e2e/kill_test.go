@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/seed-e05a5b32/orchestrator/internal/realserver"
 	"github.com/seed-e05a5b32/orchestrator/internal/scriptedmodel"
 )
 
@@ -196,10 +197,10 @@ func TestAppServerDiesInATurn(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				if err := killWhole(pid, homeOf(env)); err != nil {
+				if err := realserver.KillWhole(pid, realserver.HomeOf(env)); err != nil {
 					t.Fatal(err)
 				}
-			} else if err := errors.Join(server.killWhole(), server.restart()); err != nil {
+			} else if err := errors.Join(server.KillWhole(), server.Restart()); err != nil {
 				t.Fatal(err)
 			}
 			var found []string
@@ -237,11 +238,11 @@ func TestConversationLost(t *testing.T) {
 	server := startAppServer(t, env)
 	run := startRun(t, env, "run", teamFile(t, relay), "--input", "goal=lost.", "--app-server", server.url, "--data-dir", data)
 	answering.wait(t)
-	if err := server.killWhole(); err != nil {
+	if err := server.KillWhole(); err != nil {
 		t.Fatal(err)
 	}
-	tear(t, homeOf(env), "<two> lost.")
-	if err := server.restart(); err != nil {
+	tear(t, realserver.HomeOf(env), "<two> lost.")
+	if err := server.Restart(); err != nil {
 		t.Fatal(err)
 	}
 	for range run.entries { // to its end

@@ -239,7 +239,7 @@ func TestAppServerKilledAgainAndAgain(t *testing.T) {
 		defer close(killed)
 		for after := range kill {
 			<-time.After(after)
-			if err := errors.Join(server.killWhole(), server.restart()); err != nil {
+			if err := errors.Join(server.KillWhole(), server.Restart()); err != nil {
 				t.Error(err)
 			}
 		}

@@ -44,8 +44,10 @@ var allowed = map[string][]string{
 	},
 	"internal/archtest":      {},
 	"internal/scriptedmodel": {},
+	"internal/realserver":    {},
 	"internal/suggest":       {},
 	"e2e":                    {},
+	"e2e/chaos":              {},
 }
 
 // forbidden lists what the pure core must not import, so that purity is a

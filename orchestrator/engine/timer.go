@@ -42,14 +42,28 @@ func (e *Engine) fireTimers(ctx context.Context) (time.Time, error) {
 		if !drives {
 			continue
 		}
-		_, err := e.apply(ctx, task, workflow.TimerFired{})
-		e.handle(ctx, task, "wake the task", err)
+		e.handle(ctx, task, "wake the task", e.wakeTask(ctx, task, now))
 	}
 	next, err := e.o.Store.NextWake(ctx, now, e.only)
 	if err != nil {
 		return time.Time{}, fmt.Errorf("look for the next wake time: %w", err)
 	}
 	return next, nil
+}
+
+// wakeTask fires the wake time of a task, unless it has moved since the task was
+// found to be due: what it waited for may have come from elsewhere meanwhile.
+func (e *Engine) wakeTask(ctx context.Context, task string, now time.Time) error {
+	ent := e.acquire(task)
+	defer e.release(ent)
+	ent.mu.Lock()
+	defer ent.mu.Unlock()
+	state, _, err := e.load(ctx, ent, e.o.Store)
+	if err != nil || state.WakeAt.IsZero() || state.WakeAt.After(now) {
+		return err
+	}
+	_, err = e.decideAgain(ctx, ent, workflow.TimerFired{}, e.o.Store, func(workflow.State) {})
+	return err
 }
 
 // sleepUntil returns when the timers must be looked at, or when ctx ended.

@@ -53,6 +53,61 @@ func TestWaitingTaskIsWokenAtItsTime(t *testing.T) {
 	})
 }
 
+// lateDue is a store that answers, when asked what is due, with what was due
+// a moment ago.
+type lateDue struct {
+	*store.Store
+	tasks []string
+}
+
+func (l *lateDue) Due(context.Context, time.Time, []string) ([]string, error) { return l.tasks, nil }
+
+// TestWakeTimeMovesAfterTheLook: between the look at what is due and the wake-up
+// a task may have gone on by itself, or have begun to wait for something else.
+func TestWakeTimeMovesAfterTheLook(t *testing.T) {
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		s, f := openStore(t, dir), &fake{server: newServer()}
+		var times []time.Time
+		fails := failFirst(1, &times)
+		release := make(chan struct{})
+		f.answer = func(ctx context.Context, req TurnRequest, rec Recorder) (workflow.TurnFinished, error) {
+			if req.Turn.Attempt == 1 && len(times) == 0 {
+				return fails(ctx, req, rec) // waits for its back-off from here on
+			}
+			<-release
+			return endTurn(req), nil
+		}
+		late := &lateDue{Store: s}
+		e := newEngine(late, f)
+		d := run(t, e)
+		waits := e.mustSubmit(t, parse(t, chain))
+		synctest.Wait()
+		runs := e.mustSubmit(t, parse(t, chain))
+		synctest.Wait()
+		late.tasks = []string{runs, waits}
+		before, err := s.Task(t.Context(), waits)
+		if err != nil || before.WakeAt.IsZero() {
+			t.Fatalf("%+v, %v", before, err)
+		}
+		if _, err := e.fireTimers(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if state, err := s.Task(t.Context(), waits); err != nil || !state.WakeAt.Equal(before.WakeAt) || state.Version != before.Version {
+			t.Errorf("woken before its time: %+v, %v", state, err)
+		}
+		close(release)
+		for _, task := range []string{runs, waits} {
+			if state := e.wait(t, task); state.Status != workflow.TaskSucceeded {
+				t.Errorf("task: %s, %+v", state.Status, state.Result)
+			}
+		}
+		if err := d.stop(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 func TestWakeTimePassesWhileNobodyRuns(t *testing.T) {
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {

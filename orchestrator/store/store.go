@@ -48,6 +48,7 @@ type Store struct {
 	// can be cancelled, which a wait inside SQLite cannot.
 	writing chan struct{}
 	closed  atomic.Bool
+	faults  *faults // nil when open for reading only
 	// partly is set when the check at the start ran out of time.
 	partly bool
 }
@@ -72,6 +73,9 @@ func Open(ctx context.Context, o Options) (_ *Store, err error) {
 			err = errors.Join(err, s.Close())
 		}
 	}()
+	if s.faults, err = newFaults(dir); err != nil {
+		return nil, err
+	}
 	if err := makePrivate(s.file()); err != nil {
 		return nil, s.fail(ctx, "make the store", err)
 	}
@@ -175,6 +179,9 @@ func (s *Store) Close() error {
 			errs = append(errs, db.Close())
 		}
 	}
+	if s.faults != nil {
+		errs = append(errs, s.faults.close())
+	}
 	if s.lock != nil {
 		errs = append(errs, s.lock.Unlock())
 	}
@@ -217,6 +224,7 @@ func (s *Store) write(ctx context.Context, op string, fn func(tx *sql.Tx) error)
 	case <-ctx.Done():
 		return s.fail(ctx, op, ctx.Err())
 	}
+	s.faults.before()
 	tx, err := s.writes.BeginTx(ctx, nil)
 	if err != nil {
 		return s.fail(ctx, op, err)
@@ -227,7 +235,12 @@ func (s *Store) write(ctx context.Context, op string, fn func(tx *sql.Tx) error)
 		}
 		return err
 	}
-	return s.fail(ctx, op, tx.Commit())
+	s.faults.middle()
+	if err := tx.Commit(); err != nil {
+		return s.fail(ctx, op, err)
+	}
+	s.faults.after()
+	return nil
 }
 
 // micros is how a time is stored.
