@@ -50,7 +50,7 @@ bench: ## run the benchmarks
 	$(GO) test -run '^$$' -bench . -benchmem ./...
 
 generate: ## regenerate what is generated: docs and golden files
-	$(GO) test ./workflow ./workflow/graph -update
+	$(GO) test ./workflow ./workflow/graph ./orchestrator/teamtest -update
 
 clean: ## remove what the other targets made
 	rm -rf bin .cache

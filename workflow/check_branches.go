@@ -132,10 +132,16 @@ func (x *exploration) follow(i int) {
 	at := x.places[i]
 	a := x.team.Agents[at.node]
 	for _, reason := range x.team.Reasons(at.node) {
-		// With the tool handoff an agent passes over the rules that do not go where it picked.
-		picks, sure := a != nil && a.picks(reason), false
+		// With the tool handoff an agent passes over the rules that do not go where
+		// it picked: after a rule that is sure to fire, those count that lead to
+		// what it can pick and no such rule goes to.
+		var picks []string
+		if a != nil && a.finishes(reason) {
+			picks = x.team.HandoffTargets(a.Name)
+		}
+		sure := false
 		for _, r := range x.team.Handoffs {
-			if !r.covers(at.node) || !r.selects(reason) || reason == ReasonBudgetExceeded && !x.afterLimit(at, r) || sure && !r.pickable() {
+			if !r.covers(at.node) || !r.selects(reason) || reason == ReasonBudgetExceeded && !x.afterLimit(at, r) || sure && !r.leadsTo(picks) {
 				continue
 			}
 			if r.Join != nil {
@@ -143,7 +149,11 @@ func (x *exploration) follow(i int) {
 			} else {
 				x.fire(r, []int{i}, at.context)
 			}
-			if sure = sure || r.always(); sure && !picks {
+			if r.always() {
+				sure = true
+				picks = slices.DeleteFunc(slices.Clone(picks), func(to string) bool { return slices.Contains(r.To, to) })
+			}
+			if sure && len(picks) == 0 {
 				break
 			}
 		}

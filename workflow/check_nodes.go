@@ -112,17 +112,14 @@ func choiceOf(targets []string) string {
 	return fmt.Sprintf("only %q", targets[0])
 }
 
-// pickable reports whether the tool handoff can lead to the rule.
-func (r *Rule) pickable() bool { return r.Retry == nil && r.Join == nil }
+// leadsTo reports whether the rule goes to one of the names.
+func (r *Rule) leadsTo(names []string) bool {
+	return slices.ContainsFunc(r.To, func(to string) bool { return slices.Contains(names, to) })
+}
 
 // finishes reports whether a reason says that the agent has done its turn.
 func (a *Agent) finishes(reason Reason) bool {
 	return reason == ReasonEndTurn || slices.Contains(a.Outcomes, string(reason))
-}
-
-// picks reports whether the agent can have picked who is next when it ends with a reason.
-func (a *Agent) picks(reason Reason) bool {
-	return a.finishes(reason) && slices.Contains(a.ControllerTools, ToolHandoff)
 }
 
 // itemName finds the use of what differs between the branches of a for_each.

@@ -17,7 +17,7 @@ func (p *parser) checkSubTeams() {
 			continue
 		}
 		p.checkSubTeamInput(s)
-		if spawned && !s.node.limited() {
+		if spawned && !s.node.bounded() {
 			p.problem(s.key, fmt.Sprintf("give it a limit:  %s: {team: %s, limits: {turns: 20}}", s.node.Name, s.node.File),
 				"agents may spawn tasks of the sub-team %q, and nothing bounds them", s.node.Name)
 		}

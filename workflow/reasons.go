@@ -50,9 +50,20 @@ func (t *Team) Reasons(node string) []Reason {
 	return out
 }
 
-// limited reports whether the sub-team has limits of its own; nil has none.
-func (t *SubTeam) limited() bool {
+// bounded reports whether the task of the sub-team as a whole has a limit; nil has none.
+func (t *SubTeam) bounded() bool {
 	return t != nil && (t.Limits.set() || t.Team != nil && t.Team.Limits.set())
+}
+
+// limited reports whether something in the sub-team can reach a limit, after
+// which its rules may end it: its task, a branch, or a sub-team of its own.
+func (t *SubTeam) limited() bool {
+	return t.bounded() || t != nil && t.Team != nil && t.Team.limitedWithin()
+}
+
+func (t *Team) limitedWithin() bool {
+	return slices.ContainsFunc(t.Handoffs, func(r *Rule) bool { return r.Limits.set() }) ||
+		slices.ContainsFunc(t.NodeNames, func(node string) bool { return t.Teams[node].limited() })
 }
 
 func (t *Team) agentReasons(a *Agent, limited bool) []Reason {

@@ -238,7 +238,7 @@ func (d *decision) fail(e *ended, why string, skipped []SkippedRule) error {
 func (d *decision) resultOf(e *ended, rule int, explanation string) Result {
 	return Result{
 		Node: e.turn.Node, Reason: e.reason, Rule: rule, Explanation: explanation,
-		Output: e.output, Outcome: e.outcome, Summary: e.summary, Data: e.data,
+		Output: e.output, OutputFile: e.outputFile, Outcome: e.outcome, Summary: e.summary, Data: e.data,
 	}
 }
 

@@ -14,8 +14,10 @@ const schemaID = "https://github.com/seed-e05a5b32/orchestrator/team-file.schema
 // object is a JSON object; encoding/json writes its keys in order.
 type object = map[string]any
 
-// durationSyntax is what time.ParseDuration takes, without a minus sign.
-const durationSyntax = `^\+?([0-9]+(\.[0-9]*)?|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h)(([0-9]+(\.[0-9]*)?|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h))*$`
+// DurationSyntax is a regular expression for the durations that team files, and
+// files beside them, take: what time.ParseDuration does, with a unit and without
+// a minus sign.
+const DurationSyntax = `^\+?([0-9]+(\.[0-9]*)?|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h)(([0-9]+(\.[0-9]*)?|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h))*$`
 
 // Schema is the JSON Schema (draft 2020-12) of the team file, for editors. A
 // file that Parse accepts is valid by it. The reverse does not hold: a schema
@@ -136,7 +138,7 @@ func (f *field) value() object {
 	text := object{"type": "string", "pattern": `\S`}
 	name := object{"type": "string", "pattern": nameSyntax.String(), "maxLength": maxName}
 	nodeName := object{"pattern": nameSyntax.String(), "maxLength": maxName, "not": object{"enum": terminals()}}
-	duration := object{"type": "string", "pattern": durationSyntax, "examples": []string{"90s", "15m", "1h30m"}}
+	duration := object{"type": "string", "pattern": DurationSyntax, "examples": []string{"90s", "15m", "1h30m"}}
 	scalar := object{"type": []string{"string", "number", "boolean"}}
 	switch f.typ {
 	case typeVersion:

@@ -113,7 +113,7 @@ var beyondSchema = []string{
 	"join-condition", "join-different", "join-different-modes", "join-mixed-reasons", "join-not-parallel", "join-one-never-comes", "join-outside-condition", "join-too-many",
 	"join-unknown-node", "max-in-branch-only", "merge-key", "node-name-twice", "parallel-writers", "parallel-writers-for-each", "parallel-writers-later",
 	"pattern", "reason-not-covered", "retry-max-backoff", "spawn-without-teams", "stall-longer-than-turn", "start-check-message", "start-message-output",
-	"team-absolute-path", "team-cycle", "team-input-missing", "team-input-template", "team-input-type", "team-input-unknown", "team-is-itself",
+	"team-absolute-path", "team-around-branch-limit-not-covered", "team-branch-limit-not-covered", "team-cycle", "team-input-missing", "team-input-template", "team-input-type", "team-input-unknown", "team-is-itself",
 	"team-limit-not-covered", "team-message", "team-missing-file", "team-reason", "team-spawn-unbounded", "team-too-deep", "team-unreachable", "team-with-problems",
 	"template-defines", "template-escapes", "template-field-of-text", "template-folded", "template-forbidden-function", "template-in-branches",
 	"template-multiline-quoted", "template-nested", "template-no-inputs", "template-syntax", "template-syntax-block", "template-unknown-function",

@@ -395,10 +395,12 @@ type Result struct {
 	Reason Reason `json:"reason,omitempty"`
 	// Output, Outcome, Summary and Data are what that node ended with; a task
 	// that this one is a sub-team of gets them.
-	Output  string `json:"output,omitempty"`
-	Outcome string `json:"outcome,omitempty"`
-	Summary string `json:"summary,omitempty"`
-	Data    any    `json:"data,omitempty"`
+	Output string `json:"output,omitempty"`
+	// OutputFile holds the whole output where Output is an excerpt of it.
+	OutputFile string `json:"output_file,omitempty"`
+	Outcome    string `json:"outcome,omitempty"`
+	Summary    string `json:"summary,omitempty"`
+	Data       any    `json:"data,omitempty"`
 	// Rule is the number of the rule that ended the task; 0 when no rule did.
 	Rule int `json:"rule,omitempty"`
 	// Explanation is one sentence for people.

@@ -18,20 +18,41 @@ func outputLimit(team *workflow.Team) int {
 	return cmp.Or(team.OutputLimit, workflow.DefaultOutputLimit)
 }
 
+// noteLength is how much longer than the limit an excerpt may be, in bytes: it
+// says what it leaves out, and the path of a file.
+const noteLength = 8 << 10
+
 // shorten keeps an output that is longer than the team's limit in a file, and
 // returns an excerpt that names it. It comes before the commit of the turn's
-// end, so that what the journal names is there.
-func (e *Engine) shorten(key turnKey, team *workflow.Team, output string) (excerpt, file string, err error) {
+// end, so that what the journal names is there. kept is a file that has the
+// whole output already, of which output is an excerpt; it stays as it is unless
+// it was made for a higher limit, as that of a sub-team may be.
+func (e *Engine) shorten(key turnKey, team *workflow.Team, output, kept string) (short, file string, err error) {
 	limit := outputLimit(team)
+	if kept != "" {
+		if len(output) <= limit+noteLength {
+			return output, kept, nil
+		}
+		if whole, err := os.ReadFile(kept); err == nil && len(whole) >= len(output)-noteLength {
+			output = strings.ToValidUTF8(string(whole), "\uFFFD")
+		} // else it was changed meanwhile, and the excerpt is all that there is
+		return excerpt(output, limit, kept), kept, nil
+	}
 	if len(output) <= limit {
 		return output, "", nil
 	}
-	file = e.outputFile(key)
-	where := "it is not kept"
-	if file != "" {
+	if file = e.outputFile(key); file != "" {
 		if err := writeDurably(file, output); err != nil {
 			return "", "", &store.StorageError{Op: "keep the output of " + key.String(), Dir: filepath.Dir(file), Err: err}
 		}
+	}
+	return excerpt(output, limit, file), file, nil
+}
+
+// excerpt is the beginning and the end of an output, and says where all of it is.
+func excerpt(output string, limit int, file string) string {
+	where := "it is not kept"
+	if file != "" {
 		where = "the whole text is in the file " + file
 	}
 	head, tail := output[:limit*2/3], output[len(output)-limit/3:]
@@ -41,7 +62,7 @@ func (e *Engine) shorten(key turnKey, team *workflow.Team, output string) (excer
 	for tail != "" && !utf8.RuneStart(tail[0]) {
 		tail = tail[1:]
 	}
-	return fmt.Sprintf("%s\n\n[… %d of %d bytes are left out here; %s …]\n\n%s", head, len(output)-len(head)-len(tail), len(output), where, tail), file, nil
+	return fmt.Sprintf("%s\n\n[… %d of %d bytes are left out here; %s …]\n\n%s", head, len(output)-len(head)-len(tail), len(output), where, tail)
 }
 
 // writeDurably writes a file so that it is whole, or not there, after a crash.

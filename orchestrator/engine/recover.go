@@ -99,7 +99,7 @@ func (e *Engine) reconcileTurn(ctx context.Context, w *work) next {
 	found.Turn, found.Attempt = w.key.turn, w.key.attempt
 	output := found.Output
 	err = e.persist(context.WithoutCancel(ctx), func() (err error) {
-		found.Output, found.OutputFile, err = e.shorten(w.key, team, output)
+		found.Output, found.OutputFile, err = e.shorten(w.key, team, output, "")
 		return err
 	})
 	if err != nil {

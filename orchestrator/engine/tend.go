@@ -199,7 +199,7 @@ func atRest(state workflow.State) bool {
 func endOfChild(child workflow.State) workflow.TurnFinished {
 	r := child.Result
 	out := workflow.TurnFinished{
-		Reason: workflow.Reason(r.State), Output: r.Output, Outcome: r.Outcome, Summary: r.Summary, Data: r.Data,
+		Reason: workflow.Reason(r.State), Output: r.Output, OutputFile: r.OutputFile, Outcome: r.Outcome, Summary: r.Summary, Data: r.Data,
 	}
 	if r.State != workflow.TaskSucceeded {
 		out.Error = r.Explanation

@@ -149,10 +149,10 @@ func (e *Engine) finish(ctx context.Context, key turnKey, finished workflow.Turn
 	e.price(&finished)
 	ent := e.acquire(key.task)
 	defer e.release(ent)
-	if _, team, err := e.current(context.WithoutCancel(ctx), ent); err == nil && finished.OutputFile == "" {
-		output := finished.Output
+	if _, team, err := e.current(context.WithoutCancel(ctx), ent); err == nil {
+		output, file := finished.Output, finished.OutputFile
 		err = e.persist(context.WithoutCancel(ctx), func() (err error) {
-			finished.Output, finished.OutputFile, err = e.shorten(key, team, output)
+			finished.Output, finished.OutputFile, err = e.shorten(key, team, output, file)
 			return err
 		})
 		if err != nil { // what cannot be kept must not be taken for the whole

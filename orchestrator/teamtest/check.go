@@ -68,7 +68,7 @@ func (s *simulation) check(r *Result) {
 		fail(b.bound.Pos, "%s: %s, expected %s%s", b.what, b.show(b.got), most, b.show(b.bound.Value))
 	}
 	s.checkCalls(r)
-	if len(r.Failures) == 0 { // else what follows from one difference is told twice
+	if r.Passed() { // else what follows from one difference is told twice
 		s.checkUsed(r)
 	}
 	slices.SortStableFunc(r.Failures, func(a, b Failure) int {

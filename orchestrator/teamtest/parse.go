@@ -133,6 +133,9 @@ func (p *parser) scenario(n *yaml.Node) {
 		"expect": func(n *yaml.Node) { s.Expect = p.expect(n) },
 	})
 	if n.Kind != yaml.MappingNode {
+		if n.Tag == "!!null" {
+			p.Problem(n, "write:  - name: what it shows", "a scenario is empty")
+		}
 		return
 	}
 	for _, field := range []string{"name", "expect"} {

@@ -266,7 +266,7 @@ func (p *parser) call(n *yaml.Node) Call {
 			c.Expect, _ = p.Choice(n, "expect of a call", []string{CallAllowed, CallDenied, CallAsked})
 		},
 	})
-	if n.Kind == yaml.MappingNode && keys["tool"] == nil {
+	if (n.Kind == yaml.MappingNode || n.Tag == "!!null") && keys["tool"] == nil {
 		p.Problem(n, "add:  tool: Bash", "a call has no tool")
 	}
 	return c

@@ -95,12 +95,18 @@ func FuzzParse(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
+	schema := compiledSchema(f)
 	f.Add(src)
 	f.Add([]byte("version: 1\nscenarios: [{name: x, expect: {route: [a -> b rule 3]}}]"))
 	f.Fuzz(func(t *testing.T, src []byte) {
 		file, err := Parse("x.test.yaml", src, team)
 		if (file == nil) == (err == nil) {
 			t.Errorf("file %v, error %v", file, err)
+		}
+		if err == nil {
+			if err := validate(schema, src); err != nil {
+				t.Errorf("it is read, and not valid by the schema: %v", err)
+			}
 		}
 	})
 }
