@@ -116,7 +116,7 @@ func (st *step) failure() string {
 		return "" // its exit status says it all
 	case st.Finished != nil:
 		return errorMessage(st.Finished.Error)
-	case st.Sent.IsZero() && st.Why != "" && !st.Held:
+	case st.Sent.IsZero() && st.Why != "" && !st.Held && !st.Aborted: // of one that was ended by others it is no error
 		return st.Why
 	case st.Reconciled != nil && st.Reconciled.Finding != workflow.FindingFinished:
 		return st.Reconciled.Detail
