@@ -35,7 +35,7 @@ $(GOLANGCI_LINT):
 	mv $(TOOLS)/golangci-lint $@
 
 unit: ## unit tests with -race
-	$(GO) test -race -timeout 8m ./...
+	$(GO) test -race -timeout 25m ./...
 
 e2e: ## end-to-end tests on the real App Server, which is installed with npm when it is not there
 	@./scripts/e2e.sh

@@ -24,7 +24,7 @@ import (
 // orchestrator in this process, and returns how they ended.
 func runTasks(t *testing.T, team *workflow.Team, n int, options lib.Options, watch func(workflow.EventBody)) []workflow.State {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 6*time.Minute)
 	defer cancel()
 	o, err := lib.New(ctx, options)
 	if err != nil {

@@ -162,7 +162,7 @@ func TestRefusals(t *testing.T) {
 			if args[0] == "run" {
 				args = append(args, "--data-dir", t.TempDir())
 			}
-			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 			defer cancel()
 			cmd := command(t, env, args...)
 			stop := context.AfterFunc(ctx, func() { _ = cmd.Process.Kill() })

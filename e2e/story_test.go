@@ -85,7 +85,7 @@ func startRun(t *testing.T, env []string, args ...string) *killedRun {
 // await waits for the first entry that fits.
 func (r *killedRun) await(t *testing.T, fits func(entry) bool) {
 	t.Helper()
-	limit := time.After(time.Minute)
+	limit := time.After(3 * time.Minute)
 	for {
 		select {
 		case e, ok := <-r.entries:

@@ -252,7 +252,7 @@ func TestTurns(t *testing.T) {
 				return scriptedmodel.Reply{Text: "I look first.", ToolCalls: call("Bash", map[string]any{"command": "echo one", "description": "x"})}
 			},
 			func([]string) scriptedmodel.Reply {
-				return scriptedmodel.Reply{Text: strings.Repeat("word ", 600), ChunkDelay: 50 * time.Millisecond}
+				return scriptedmodel.Reply{Text: strings.Repeat("word ", 6000), ChunkDelay: 50 * time.Millisecond}
 			},
 		)
 		ctx, cancel := context.WithCancelCause(t.Context())
@@ -261,7 +261,7 @@ func TestTurns(t *testing.T) {
 		started := time.Now()
 		got := w.run(ctx, t, req, rec)
 		if got.Reason != workflow.ReasonBudgetExceeded || got.Error != "limits.tokens is used up" || !strings.Contains(got.Output, "I look first.") ||
-			got.Usage.TotalTokens == 0 || got.ConversationLost || time.Since(started) > 20*time.Second {
+			got.Usage.TotalTokens == 0 || got.ConversationLost || time.Since(started) > 2*time.Minute {
 			t.Errorf("finished after %v = %+v", time.Since(started), got)
 		}
 		// It goes on in the same conversation.
@@ -280,7 +280,7 @@ func TestTurns(t *testing.T) {
 			ctx, cancel := context.WithCancelCause(t.Context())
 			rec := &waitingRecorder{asked: func() { cancel(engine.ErrTurnAborted) }}
 			started := time.Now()
-			if _, err := w.runner.Run(ctx, req, rec); !errors.Is(err, engine.ErrTurnAborted) || time.Since(started) > 15*time.Second {
+			if _, err := w.runner.Run(ctx, req, rec); !errors.Is(err, engine.ErrTurnAborted) || time.Since(started) > 2*time.Minute {
 				t.Errorf("%s: %v after %v", mode, err, time.Since(started))
 			}
 			next := w.request(t, "abort-next-"+mode, req.Agent, reply("free again"))
