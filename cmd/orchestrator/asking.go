@@ -20,8 +20,10 @@ type asking struct {
 	// through answers.
 	interactive bool
 	answers     chan typed
-	open        []ask // as the reporter knows them
-	tried       map[turnQuestion]bool
+	// leaving holds a token when that somebody leaves the answers for later.
+	leaving chan struct{}
+	open    []ask // as the reporter knows them
+	tried   map[turnQuestion]bool
 }
 
 // turnQuestion names an ask.
@@ -40,6 +42,14 @@ func terminalInput(in io.Reader) io.Reader {
 		return nil
 	}
 	return f
+}
+
+// leave is called when the person at the terminal will answer no more.
+func (a *asking) leave() {
+	select {
+	case a.leaving <- struct{}{}:
+	default: // once is enough
+	}
 }
 
 // consider answers what can be answered without anybody, shows the rest, and

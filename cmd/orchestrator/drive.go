@@ -31,7 +31,7 @@ type drive struct {
 
 func (a *app) newDrive(o *orchestrator.Orchestrator, f runFlags, task string) *drive {
 	d := &drive{app: a, o: o, flags: f, task: task, watched: watched{seq: map[string]int64{}, family: family{}}}
-	d.answers = make(chan typed, 1)
+	d.answers, d.leaving = make(chan typed, 1), make(chan struct{}, 1)
 	d.tried = map[turnQuestion]bool{}
 	colours := paletteFor(a.stdout)
 	switch {
@@ -43,7 +43,7 @@ func (a *app) newDrive(o *orchestrator.Orchestrator, f runFlags, task string) *d
 			live.log, live.logAfter = &a.logStream, a.stderr
 		}
 		if in := terminalInput(a.stdin); in != nil && a.interrupt != nil {
-			live.in, live.answers, live.interrupt = in, d.answers, a.interrupt
+			live.in, live.answers, live.interrupt, live.leave = in, d.answers, a.interrupt, d.leave
 			d.interactive = true
 		}
 		d.reporter = live
@@ -123,6 +123,9 @@ func (d *drive) follow(ctx context.Context, updates *engine.Subscription) (workf
 		case t := <-d.answers:
 			d.give(ctx, t.ask, t.answer, userName())
 			d.reporter.asks(d.family.asks())
+		case <-d.leaving:
+			d.interactive = false
+			d.consider(ctx)
 		case waitErr = <-ended:
 			ended = nil
 		case runErr = <-ran:

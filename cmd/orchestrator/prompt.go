@@ -26,6 +26,8 @@ type prompt struct {
 	answers chan<- typed
 	// interrupt is called for Ctrl-C, which is no signal while keys are read.
 	interrupt func()
+	// leave is called for Ctrl-D on an empty line: the answers are left for later.
+	leave func()
 }
 
 // with replaces what is asked. The text is kept while the first ask stays the same.
@@ -48,6 +50,10 @@ func (p prompt) key(k tea.KeyPressMsg) prompt {
 	case "ctrl+c":
 		if p.interrupt != nil {
 			p.interrupt()
+		}
+	case "ctrl+d":
+		if p.text == "" && p.leave != nil {
+			p.leave()
 		}
 	case "enter":
 		return p.enter()

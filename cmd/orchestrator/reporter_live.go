@@ -22,9 +22,10 @@ type liveReporter struct {
 	lines   timeline
 	// in is read for answers; nil leaves all keys to the terminal.
 	in io.Reader
-	// answers gets what is typed there, and interrupt is called for Ctrl-C.
+	// answers gets what is typed there, interrupt is called for Ctrl-C, and leave for Ctrl-D.
 	answers   chan<- typed
 	interrupt func()
+	leave     func()
 
 	log      *redirect // the log, where it goes to the same terminal; nil where not
 	logAfter io.Writer // where the log goes when the view has ended
@@ -42,7 +43,7 @@ func (r *liveReporter) begin(team *workflow.Team, earlier []store.Record) {
 	}
 	drawn := make(chan struct{})
 	model := newLiveModel(r.lines.lineStyle, drawn)
-	model.prompt.answers, model.prompt.interrupt = r.answers, r.interrupt
+	model.prompt.answers, model.prompt.interrupt, model.prompt.leave = r.answers, r.interrupt, r.leave
 	// Without somebody to answer input stays with the terminal, and Ctrl-C remains a signal.
 	r.program = tea.NewProgram(model, tea.WithInput(r.in), tea.WithOutput(r.out), tea.WithoutSignalHandler())
 	r.done = make(chan struct{})

@@ -150,9 +150,9 @@ func (e *Engine) finish(ctx context.Context, key turnKey, finished workflow.Turn
 	ent := e.acquire(key.task)
 	defer e.release(ent)
 	if _, team, err := e.current(context.WithoutCancel(ctx), ent); err == nil {
-		output, file := finished.Output, finished.OutputFile
+		output, kept := finished.Output, finished.OutputFile
 		err = e.persist(context.WithoutCancel(ctx), func() (err error) {
-			finished.Output, finished.OutputFile, err = e.shorten(key, team, output, file)
+			finished.Output, finished.OutputFile, err = e.shorten(key, team, output, kept)
 			return err
 		})
 		if err != nil { // what cannot be kept must not be taken for the whole

@@ -79,9 +79,11 @@ var (
 	durationParts = regexp.MustCompile(`(?i)([0-9]+(?:\.[0-9]+)?)\s*(milliseconds?|ms|seconds?|secs?|s|minutes?|mins?|m|hours?|hrs?|h|days?|d)`)
 )
 
-// flatten takes the escapes of JSON within JSON out of a text.
+// flatten takes the escapes of JSON within JSON out of a text, and the spaces
+// that are none to a pattern: "3\u202fPM" is what some programs write for 3 PM.
 func flatten(s string) string {
-	return strings.ReplaceAll(escapes.ReplaceAllString(s, " "), `\`, "")
+	s = strings.ReplaceAll(escapes.ReplaceAllString(s, " "), `\`, "")
+	return strings.NewReplacer("\u00a0", " ", "\u2009", " ", "\u202f", " ", "u00a0", " ", "u2009", " ", "u202f", " ").Replace(s)
 }
 
 // quotaTimes lists all moments that the text names.

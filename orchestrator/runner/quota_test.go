@@ -51,6 +51,15 @@ func TestQuotaReset(t *testing.T) {
 		"time of day with minutes":  {"5-hour limit reached ∙ resets at 12:30 PM", 30 * time.Minute},
 		"time of day in a zone":     {"Claude usage limit reached. Your limit resets 9am (America/New_York).", time.Hour},
 		"24 hours":                  {"quota used up, resets at 13:45 UTC", 105 * time.Minute},
+		"no-break space":            {"You've hit your limit · resets 3:15\u202fPM (UTC)", 3*time.Hour + 15*time.Minute},
+		"escaped space":             {`{"error":"limit reached, resets 3:15\u202fPM (UTC)"}`, 3*time.Hour + 15*time.Minute},
+		"tomorrow":                  {"usage limit reached, try again tomorrow at 2:30 PM", 26*time.Hour + 30*time.Minute},
+		"today":                     {"usage limit reached, available again today at 2:30 p.m.", 150 * time.Minute},
+		"an offset":                 {"limit reached, resets at 3:00 PM (UTC+2)", time.Hour},
+		"an offset without ()":      {"limit reached, resets at 15:00 GMT-05:30", 8*time.Hour + 30*time.Minute},
+		"zones of daylight":         {"limit reached, resets at 9am PDT", none},
+		"a word after it":           {"limit reached, resets at 9pm. Upgrade for more", 9 * time.Hour},
+		"this very minute":          {"limit reached, resets at 12pm", 24 * time.Hour},
 		"midnight":                  {"daily limit, resets at 12am", 12 * time.Hour},
 		"a day":                     {"You've hit your weekly limit · resets Aug 23, 5pm (Europe/Berlin)", 75 * time.Hour},
 		"a day next year":           {"Weekly limit reached, resets on January 2nd at 12pm (UTC)", 135 * 24 * time.Hour},
@@ -103,5 +112,40 @@ func TestClockTimesAtAChangeOfTheClocks(t *testing.T) {
 		if len(got) != 1 || got[0].Sub(at) != want {
 			t.Errorf("at %s: %v, want in %s", now, got, want)
 		}
+	}
+}
+
+// A time that the clocks show twice, or not at all, comes soon and never twice.
+func TestNextClock(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		now, clock, zone, want string
+	}{
+		{"2026-10-24T22:00:00Z", "2:30", "Europe/Berlin", "2026-10-25T00:30:00Z"}, // the first of two
+		{"2026-10-25T00:30:00Z", "2:30", "Europe/Berlin", "2026-10-25T01:30:00Z"}, // the second
+		{"2026-10-25T01:30:00Z", "2:30", "Europe/Berlin", "2026-10-26T01:30:00Z"}, // over
+		{"2026-03-29T00:00:00Z", "2:30", "Europe/Berlin", "2026-03-29T01:30:00Z"}, // passed over: it is 3:30 then
+		{"2026-03-29T01:30:00Z", "2:30", "Europe/Berlin", "2026-03-30T00:30:00Z"},
+		{"2026-04-04T14:50:00Z", "1:45", "Australia/Lord_Howe", "2026-04-04T15:15:00Z"}, // half an hour is put back
+		{"2026-12-31T23:59:59Z", "0:00", "UTC", "2027-01-01T00:00:00Z"},
+		{"2026-08-20T21:00:00Z", "6:00", "Asia/Tokyo", "2026-08-21T21:00:00Z"}, // it is 6 o'clock
+	} {
+		now, err := time.Parse(time.RFC3339, test.now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := clockTimes("resets "+test.clock+" ("+test.zone+")", now)
+		if len(got) != 1 || got[0].UTC().Format(time.RFC3339) != test.want {
+			t.Errorf("%s at %s: %v, want %s", test.clock, test.now, got, test.want)
+		}
+	}
+}
+
+// Without a zone the time is the orchestrator's.
+func TestClockWithoutAZone(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 8, 20, 12, 0, 0, 0, time.FixedZone("here", 2*3600))
+	if got := clockTimes("limit reached, resets 3pm", now); len(got) != 1 || got[0].Sub(now) != 3*time.Hour {
+		t.Errorf("%v", got)
 	}
 }
