@@ -163,6 +163,19 @@ type sequence struct {
 	// when two sockets carry one numbering.
 	early map[int64]bool
 	split bool
+	// keys are the idempotency keys of the latest events.
+	keys [256]string
+}
+
+// repeated reports whether an event has come already, and remembers it.
+func (s *sequence) repeated(n int64, key string) bool {
+	if key == "" {
+		return false
+	}
+	at := n % int64(len(s.keys))
+	again := s.keys[at] == key
+	s.keys[at] = key
+	return again
 }
 
 // maxEarly is how many events one of two sockets may be ahead of the other.

@@ -12,6 +12,7 @@ func (c *Client) dispatch(frame Frame) {
 	defer c.dispatchMu.Unlock()
 	if frame.EventSeq > 0 {
 		c.seq.split = c.transport == TransportSplit
+		frame.Repeated = c.seq.repeated(frame.EventSeq, frame.key)
 		if frame.Gap = c.seq.next(frame.EventSeq); frame.Gap > 0 {
 			c.gaps.Add(frame.Gap)
 		}
@@ -24,7 +25,7 @@ func (c *Client) dispatch(frame Frame) {
 	case frame.RequestID != "":
 		c.resolve(frame)
 	}
-	if frame.Runtime == nil {
+	if frame.Runtime == nil || frame.Repeated {
 		return
 	}
 	c.mu.Lock()
@@ -67,6 +68,8 @@ type incoming struct {
 	tool    *toolOutcome // a tool call was answered
 	decided *decided     // an approval request was decided, or its answer was answered
 	abort   *abortAnswer // the abort was answered
+	// takeOver makes a turn that was watched one of this connection's own.
+	takeOver *Turn
 }
 
 // take takes in a frame of this runtime on the reader's goroutine.

@@ -45,10 +45,14 @@ type Frame struct {
 	EventSeq int64
 	// Gap is how many events are missing right before this one; see Client.Gaps.
 	Gap int64
+	// Repeated says that the event has come already on this connection, by its
+	// idempotency key. It is shown to observers and counts for nothing else.
+	Repeated bool
 	// ReceivedAt is the local time of arrival.
 	ReceivedAt time.Time
 	// Raw is the frame as it came. It must not be changed.
 	Raw json.RawMessage
+	key string // idempotency_key
 }
 
 // Decode unmarshals the whole frame into v.
@@ -66,6 +70,7 @@ type envelope struct {
 	Runtime    *Runtime `json:"runtime"`
 	SubagentID string   `json:"subagent_id"`
 	EventSeq   int64    `json:"event_seq"`
+	Key        string   `json:"idempotency_key"`
 }
 
 // DecodeFrame reads the envelope of one incoming message. It never fails: what
@@ -78,6 +83,7 @@ func DecodeFrame(channel Channel, data []byte) Frame {
 		env = looseEnvelope(data)
 	}
 	frame.Type, frame.RequestID, frame.SubagentID, frame.EventSeq = env.Type, env.RequestID, env.SubagentID, env.EventSeq
+	frame.key = env.Key
 	if env.Runtime != nil && *env.Runtime != (Runtime{}) {
 		frame.Runtime = env.Runtime
 	}
@@ -96,6 +102,7 @@ func looseEnvelope(data []byte) envelope {
 	take(fields["runtime"], &env.Runtime)
 	take(fields["subagent_id"], &env.SubagentID)
 	take(fields["event_seq"], &env.EventSeq)
+	take(fields["idempotency_key"], &env.Key)
 	return env
 }
 

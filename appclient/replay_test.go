@@ -270,7 +270,7 @@ func (p *player) awaitClient(w *wire, kind string, device json.RawMessage) objec
 			}
 			if got == "sync" {
 				p.inbox = slices.Delete(p.inbox, i, i+1)
-				w.sendRaw(device)
+				w.sendRaw(bytes.Replace(device, []byte(`"idempotency_key":"`), []byte(`"idempotency_key":"again:`), 1)) // it is another event
 				w.send(object{"type": "sync_response", "request_id": frame["request_id"], "success": true})
 				break
 			}

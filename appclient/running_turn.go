@@ -20,6 +20,8 @@ type RunningTurn struct {
 	id      string // client_message_id
 	mailbox *queue[incoming]
 	events  *queue[Event] // nil when nobody follows
+	// watching says that the turn is only watched, see Session.FollowTurn.
+	watching atomic.Bool
 	// aborting tells the reader's goroutine to answer tool calls with an error.
 	aborting  atomic.Bool
 	abort     chan struct{}
@@ -101,6 +103,15 @@ func (s *Session) startTurn(ctx context.Context, turn Turn, follow bool) (*Runni
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("start turn: %w", context.Cause(ctx))
 	}
+	t := s.newTurn(turn, follow)
+	if err := s.claim(t, func() { t.run(ctx, payload) }); err != nil {
+		t.cancelApprovals()
+		return nil, fmt.Errorf("start turn: %w", err)
+	}
+	return t, nil
+}
+
+func (s *Session) newTurn(turn Turn, follow bool) *RunningTurn {
 	c := s.client
 	t := &RunningTurn{
 		session: s, turn: turn, id: turn.ClientMessageID, mailbox: newQueue[incoming](max(c.cfg.QueueLimit, 64<<20)),
@@ -110,11 +121,7 @@ func (s *Session) startTurn(ctx context.Context, turn Turn, follow bool) (*Runni
 		t.events = newQueue[Event](c.cfg.QueueLimit)
 	}
 	t.approvals, t.cancelApprovals = context.WithCancel(c.ctx)
-	if err := s.claim(t, func() { t.run(ctx, payload) }); err != nil {
-		t.cancelApprovals()
-		return nil, fmt.Errorf("start turn: %w", err)
-	}
-	return t, nil
+	return t
 }
 
 // claim takes the conversation for a turn, one at a time, and starts run on its goroutine.

@@ -150,6 +150,11 @@ func (rt *runtimeState) forward(c *Client, in incoming) {
 		rt.turn.mailbox.push(in, int64(len(in.frame.Raw)))
 		return
 	}
+	rt.idleApprovals(c, in)
+}
+
+// idleApprovals gives the approvals of a frame to RuntimeStart.Approve. It needs rt.mu.
+func (rt *runtimeState) idleApprovals(c *Client, in incoming) {
 	switch {
 	case in.approval != nil:
 		rt.answerIdle(c, *in.approval)

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"flag"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -156,7 +157,7 @@ var runtimeScope = object{"agent_id": "agent-1", "conversation_id": "conv-1"}
 // event sends a runtime event with the next sequence number.
 func (w *wire) event(frame object) {
 	w.seq++
-	out := object{"runtime": runtimeScope, "event_seq": w.seq}
+	out := object{"runtime": runtimeScope, "event_seq": w.seq, "idempotency_key": fmt.Sprint("event:", w.seq)}
 	if w.scope != nil {
 		out["runtime"] = w.scope
 	}

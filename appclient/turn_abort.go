@@ -12,6 +12,13 @@ func (l *turnLoop) beginAbort(cause error) {
 	if l.aborting.Load() || l.fold.over {
 		return
 	}
+	if l.watching.Load() {
+		l.failure = ErrNotFollowed
+		if cause != nil {
+			l.failure = fmt.Errorf("%w: %w", ErrNotFollowed, cause)
+		}
+		return
+	}
 	l.cause = cause
 	l.fold.aborted = true
 	l.aborting.Store(true)

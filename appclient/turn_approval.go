@@ -10,6 +10,13 @@ import (
 // approvalsIn takes up the approval requests of a frame. Old servers send them
 // in the device status alone, new ones in both.
 func (l *turnLoop) approvalsIn(in incoming) {
+	if l.watching.Load() {
+		rt := l.session.rt
+		rt.mu.Lock()
+		defer rt.mu.Unlock()
+		rt.idleApprovals(l.client, in)
+		return
+	}
 	if in.approval != nil {
 		l.approval(*in.approval)
 	}

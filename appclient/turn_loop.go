@@ -162,6 +162,9 @@ func (l *turnLoop) take(in incoming) {
 	case in.abort != nil:
 		l.abortAnswered(*in.abort)
 		return
+	case in.takeOver != nil:
+		l.takeOver(*in.takeOver)
+		return
 	}
 	l.lastFrame = in.frame.ReceivedAt
 	wasAlive, wasOver := l.fold.alive, l.fold.over
@@ -249,7 +252,7 @@ func (l *turnLoop) settle() time.Time {
 }
 
 func (l *turnLoop) stallBy() time.Time {
-	if l.turn.StallTimeout == 0 || l.aborting.Load() || l.fold.over || l.deciding > 0 || l.session.rt.serving() {
+	if l.turn.StallTimeout == 0 || l.watching.Load() || l.aborting.Load() || l.fold.over || l.deciding > 0 || l.session.rt.serving() {
 		return time.Time{}
 	}
 	return l.lastFrame.Add(l.turn.StallTimeout)

@@ -86,6 +86,22 @@ func TestTurnEnds(t *testing.T) {
 			w.say("r2", "mine")
 			w.finished("end_turn", "r2", nil)
 		}, "end_turn mine", nil},
+		{"frames that come twice, or too late", func(w *wire, input object) {
+			w.accept(input, "started")
+			w.say("r1", "mi")
+			w.seq--
+			w.say("r1", "mi")
+			w.say("r1", "ne")
+			w.seq -= 2
+			w.finished("error", "r1", nil)
+			w.seq++
+			w.finished("end_turn", "r1", nil)
+		}, "end_turn mine", nil},
+		{"a turn that was acknowledged for nothing", func(w *wire, input object) {
+			w.accept(input, "started")
+			w.finished("cancelled", "", nil)
+			w.await("abort_message")
+		}, "", appclient.ErrNoSignOfLife},
 		{"a sub-agent's text is not mixed in", func(w *wire, input object) {
 			w.accept(input, "started")
 			w.event(object{"type": "stream_delta", "subagent_id": "s", "delta": object{"message_type": "assistant_message", "id": "x", "run_id": "r1", "content": "sub"}})

@@ -10,6 +10,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -113,6 +114,7 @@ type proxy struct {
 	wg       sync.WaitGroup
 	mu       sync.Mutex
 	conns    map[net.Conn]bool
+	clients  []net.Conn // in the order in which they came
 }
 
 func startProxy(t *testing.T, target string) *proxy {
@@ -153,6 +155,7 @@ func (p *proxy) pass(client net.Conn) {
 	}
 	p.mu.Lock()
 	p.conns[client], p.conns[server] = true, true
+	p.clients = append(p.clients, client)
 	p.mu.Unlock()
 	both := func() { _, _ = client.Close(), server.Close() }
 	p.wg.Go(func() {
@@ -164,6 +167,7 @@ func (p *proxy) pass(client net.Conn) {
 	p.mu.Lock()
 	delete(p.conns, client)
 	delete(p.conns, server)
+	p.clients = slices.DeleteFunc(p.clients, func(c net.Conn) bool { return c == client })
 	p.mu.Unlock()
 }
 
@@ -172,10 +176,7 @@ func (p *proxy) cut() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for conn := range p.conns {
-		if tcp, ok := conn.(*net.TCPConn); ok {
-			_ = tcp.SetLinger(0)
-		}
-		_ = conn.Close()
+		reset(conn)
 	}
 }
 

@@ -29,10 +29,14 @@ type coverage struct {
 
 // coverage plays every reason of a node through the rules. Reaching a limit of
 // this team needs no rule, since the task pauses then, but one of a sub-team does.
+// What is uncertain needs none either, unless it is to fail.
 func (t *Team) coverage(node string) coverage {
 	var c coverage
 	for _, reason := range t.Reasons(node) {
 		if reason == ReasonBudgetExceeded && !t.Teams[node].limited() {
+			continue
+		}
+		if reason == ReasonUncertain && t.UncertainPolicy(node) != UncertainFail {
 			continue
 		}
 		covered, always := false, false

@@ -132,6 +132,7 @@ func effectDecoders() map[string]func([]byte) (Effect, error) {
 		FinishTask{}.EffectType():     decodeBody[FinishTask, Effect],
 		PauseTask{}.EffectType():      decodeBody[PauseTask, Effect],
 		BranchEnded{}.EffectType():    decodeBody[BranchEnded, Effect],
+		AskPerson{}.EffectType():      decodeBody[AskPerson, Effect],
 		AnswerQuestion{}.EffectType(): decodeBody[AnswerQuestion, Effect],
 		StopTurn{}.EffectType():       decodeBody[StopTurn, Effect],
 	}

@@ -489,15 +489,13 @@ func TestDecideReconciled(t *testing.T) {
 			}
 		}},
 		{"unknown", TurnReconciled{Finding: FindingUnknown, Detail: "no such conversation", ConversationLost: true}, func(t *testing.T, r *run, effects []Effect) {
-			if got := effect[Handoff](t, effects); got.Reason != ReasonUncertain || got.Rule != 7 {
-				t.Errorf("handoff %+v", got)
+			if got := effect[AskPerson](t, effects).Question; got.Turn != 1 || got.Kind != QuestionUncertain || !strings.Contains(got.Text, "no such conversation") {
+				t.Errorf("question %+v", got)
 			}
 			if _, ok := r.s.Conversations["coder"]; ok {
 				t.Error("the lost conversation is still there")
 			}
-			if !strings.Contains(r.s.Result.Explanation, "no such conversation") {
-				t.Errorf("explanation %q", r.s.Result.Explanation)
-			}
+			r.wantStatus(TaskWaiting)
 		}},
 	} {
 		t.Run(test.name, func(t *testing.T) {

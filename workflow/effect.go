@@ -39,6 +39,11 @@ type (
 		Attempt int    `json:"attempt"`
 		Note    string `json:"note"`
 	}
+	// AskPerson is the fact that a person has to decide about a turn that does
+	// not run; what a turn that runs asks is the event QuestionAsked.
+	AskPerson struct {
+		Question Question `json:"question"`
+	}
 	// AnswerQuestion gives the answer to the turn that asked. By is empty where
 	// the question expired.
 	AnswerQuestion struct {
@@ -134,6 +139,9 @@ const (
 
 // EffectType implements Effect.
 func (StopTurn) EffectType() string { return "stop_turn" }
+
+// EffectType implements Effect.
+func (AskPerson) EffectType() string { return "ask_person" }
 
 // EffectType implements Effect.
 func (AnswerQuestion) EffectType() string { return "answer_question" }

@@ -97,6 +97,8 @@ type (
 		// OutputFile is as in TurnFinished.
 		OutputFile string `json:"output_file,omitempty"`
 		Detail     string `json:"detail,omitempty"`
+		// Usage is what was seen to be used since the turn was found running.
+		Usage Usage `json:"usage,omitzero"`
 		// ConversationLost is as in TurnFinished.
 		ConversationLost bool `json:"conversation_lost,omitempty"`
 	}
@@ -127,6 +129,9 @@ type (
 		Question int    `json:"question"`
 		Answer   string `json:"answer"`
 		By       string `json:"by,omitempty"`
+		// Kept says that the turn which asked is out of touch, so that nobody
+		// hears the answer now: it is given when the turn asks the same again.
+		Kept bool `json:"kept,omitempty"`
 	}
 	// ProgressReported is what an agent said with update_progress.
 	ProgressReported struct {

@@ -102,13 +102,14 @@ func fileSections() []*section {
 	input, limits, branchLimits, worktree, approvals, retry := inputSection(), limitsSection(), branchLimitsSection(), worktreeSection(), approvalsSection(), retrySection()
 	workspace, agent, check, gate := workspaceSection(worktree), agentSection(approvals), checkSection(), gateSection()
 	subTeam, rule := subTeamSection(branchLimits), ruleSection(branchLimits, retry)
-	team := &section{name: sectionTeam, later: []string{"on_uncertain", "schedules", "schedule", "triggers", "include"}, fields: []field{
+	team := &section{name: sectionTeam, later: []string{"schedules", "schedule", "triggers", "include"}, fields: []field{
 		{name: "version", typ: typeVersion, required: true, about: "always `" + teamVersion + "`"},
 		{name: "name", typ: typeName, required: true, about: "name of the team"},
 		{name: "description", typ: typeText, about: "one sentence for people"},
 		{name: "inputs", typ: typeObjectMap, section: input, about: "what a task must be given, see [Inputs](#inputs)"},
 		{name: "limits", typ: typeObject, section: limits, about: "what bounds a task, see [Limits](#limits)"},
 		{name: "output_limit", typ: typeCount, least: leastOutputLimit, most: mostOutputLimit, fallback: fmt.Sprint(DefaultOutputLimit), about: "how long an output may be, in bytes, to be passed on whole; of a longer one the next node gets an excerpt and the path of a file"},
+		{name: "on_uncertain", typ: typeChoice, choices: uncertainPolicies(), fallback: UncertainAsk, about: "what happens where it cannot be known whether a turn ran and no rule names `uncertain`: `ask` a person, `continue` (the agent is told), or `fail`, with which the node ends as `uncertain`; see [Reasons](#reasons)"},
 		{name: "workspace", typ: typeObject, section: workspace, about: "where the agents' tools and the checks run"},
 		{name: "agents", typ: typeObjectMap, section: agent, about: "the agents, see [Agents](#agents)"},
 		{name: "checks", typ: typeObjectMap, section: check, about: "commands that run in the workspace, see [Checks](#checks)"},
@@ -177,7 +178,7 @@ func worktreeSection() *section {
 }
 
 func agentSection(approvals *section) *section {
-	return &section{name: sectionAgent, later: []string{"on_uncertain", "memory_blocks", "max_concurrent"}, fields: []field{
+	return &section{name: sectionAgent, later: []string{"memory_blocks", "max_concurrent"}, fields: []field{
 		{name: "role", typ: typeText, about: "a role of the role library"},
 		{name: "prompt", typ: typeText, about: "a system prompt of its own"},
 		{name: "agent_id", typ: typeText, about: "an agent that exists on the App Server; it is used as it is, so `instructions`, `model` and `memory` cannot stand beside it"},
@@ -188,6 +189,7 @@ func agentSection(approvals *section) *section {
 		{name: "controller_tools", typ: typeChoices, choices: controllerTools(), about: "tools of the orchestrator that it may use, see [Tools of the orchestrator](#tools-of-the-orchestrator)"},
 		{name: "memory", typ: typeBool, fallback: "false", about: "give it a memory repository on the App Server"},
 		{name: "conversation", typ: typeChoice, choices: conversations(), fallback: ConversationTask, about: "`task`: one conversation for each task, and for each branch; `turn`: a new one each time it starts; `shared`: one for all tasks, which one turn at a time holds"},
+		{name: "on_uncertain", typ: typeChoice, choices: uncertainPolicies(), about: "as the team's, for this agent; default: the team's"},
 		{name: "approvals", typ: typeObject, section: approvals, about: "answers to what the App Server asks about"},
 		{name: "outcomes", typ: typeOutcomes, about: "what it may report, see [Reasons](#reasons)"},
 		{name: "data", typ: typeDataSchema, about: "the JSON Schema, of an object, of the data that it reports with an outcome; only beside `outcomes`; default: any object, or none"},
@@ -212,7 +214,7 @@ func checkSection() *section {
 		{name: "timeout", typ: typeDuration, fallback: shortDuration(DefaultCheckTimeout), about: "the longest it may take; then it and all that it started is ended"},
 		{name: "directory", typ: typeText, about: "where it runs, relative to the workspace and in it; default: the workspace"},
 		{name: "environment", typ: typeVariables, about: "variables that it gets beside those of the orchestrator"},
-		{name: "rerun", typ: typeBool, fallback: "true", about: "run it again when the orchestrator died while it ran; with `false` it ends as `uncertain` then"},
+		{name: "rerun", typ: typeBool, fallback: "true", about: "run it again when the orchestrator died while it ran; with `false` it is `uncertain` then, see `on_uncertain`"},
 	}}
 }
 

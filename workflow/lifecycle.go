@@ -62,7 +62,7 @@ func turnTable() fsm.Events {
 		{Name: turnNotSent, Src: []string{string(TurnSent), string(TurnRunning), string(TurnAwaitingApproval)}, Dst: string(TurnPending)},
 		{Name: turnCut, Src: []string{string(TurnSent), string(TurnRunning), string(TurnAwaitingApproval)}, Dst: string(TurnInterrupted)},
 		{Name: turnLose, Src: []string{string(TurnSent), string(TurnRunning), string(TurnAwaitingApproval)}, Dst: string(TurnUncertain)},
-		{Name: turnContinue, Src: []string{string(TurnInterrupted)}, Dst: string(TurnPending)},
+		{Name: turnContinue, Src: []string{string(TurnInterrupted), string(TurnUncertain)}, Dst: string(TurnPending)},
 		{Name: turnRetry, Src: []string{string(TurnEnded)}, Dst: string(TurnPending)},
 	}
 }

@@ -287,8 +287,8 @@ func (d *decision) mustStop(t Turn) string {
 	if t.Stopping != "" || d.s.Status == TaskPaused && t.State == TurnPending {
 		return "" // it has been told, or is held
 	}
-	if t.Late {
-		return "" // a rule wants it although the time is over
+	if t.Late || t.State == TurnUncertain {
+		return "" // nothing of it runs that could be stopped, or a rule wants it although the time is over
 	}
 	at := whileRunning
 	if t.State == TurnPending {

@@ -64,7 +64,7 @@ const continuationStart = "You were interrupted before you could finish: the con
 // continuationMessage asks an agent to go on with a turn that was cut off. The
 // agent has read the original message already and may have acted on it.
 func continuationMessage(original string) string {
-	for _, start := range []string{continuationStart, quotaStart, budgetStart} {
+	for _, start := range []string{continuationStart, quotaStart, budgetStart, uncertainStart} {
 		if rest, ok := strings.CutPrefix(original, start); ok {
 			return continuationStart + rest
 		}
@@ -79,12 +79,19 @@ const (
 	budgetStart = "You were stopped because a limit of the task was reached. It has been raised. "
 )
 
+// uncertainStart begins the message after a turn of which nobody knows whether it ran.
+const uncertainStart = "Contact with the App Server was lost, and it is not known whether the message below ever reached you, nor what you have done about it. " +
+	"It may have been carried out as a whole, in part, or not at all. "
+
+// uncertainMessage asks an agent to go on with a turn that may have run.
+func uncertainMessage(original string) string { return goOnMessage(uncertainStart, original) }
+
 // quotaMessage and budgetMessage ask an agent to go on with a turn that was cut off.
 func quotaMessage(original string) string  { return goOnMessage(quotaStart, original) }
 func budgetMessage(original string) string { return goOnMessage(budgetStart, original) }
 
 func goOnMessage(start, original string) string {
-	for _, prefix := range []string{quotaStart, budgetStart, continuationStart} {
+	for _, prefix := range []string{quotaStart, budgetStart, continuationStart, uncertainStart} {
 		if rest, ok := strings.CutPrefix(original, prefix); ok {
 			return start + rest
 		}

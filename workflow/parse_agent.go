@@ -68,6 +68,7 @@ func (p *parser) agent(key, value *yaml.Node) {
 		},
 		"data":         func(n *yaml.Node) { a.Data = p.dataSchema(n, of("data")) },
 		"conversation": p.choiceInto(&a.Conversation, of("conversation"), conversations()),
+		"on_uncertain": p.choiceInto(&a.OnUncertain, of("on_uncertain"), uncertainPolicies()),
 		"controller_tools": func(n *yaml.Node) {
 			nodes.tools = p.choices(n, of("controller_tools"), controllerTools())
 			a.ControllerTools = values(nodes.tools)

@@ -17,6 +17,7 @@ func (p *parser) decode(root *yaml.Node) {
 	t := p.team
 	p.agents, p.declared = map[string]agentNodes{}, map[string]*yaml.Node{}
 	t.Inputs, t.Agents, t.Checks, t.Gates, t.Teams = map[string]Input{}, map[string]*Agent{}, map[string]*Check{}, map[string]*Gate{}, map[string]*SubTeam{}
+	t.OnUncertain = UncertainAsk
 	keys := p.object(root, "the team file", fields{
 		"version":      p.version,
 		"name":         p.teamName,
@@ -24,6 +25,7 @@ func (p *parser) decode(root *yaml.Node) {
 		"inputs":       p.entriesInto("inputs", "an input", p.input),
 		"limits":       func(n *yaml.Node) { p.limits(n, "limits", &t.Limits, true) },
 		"output_limit": p.rangeInto(&t.OutputLimit, "output_limit", leastOutputLimit, mostOutputLimit),
+		"on_uncertain": p.choiceInto(&t.OnUncertain, "on_uncertain", uncertainPolicies()),
 		"workspace":    p.workspace,
 		"agents":       p.entriesInto("agents", "an agent", p.agent),
 		"checks":       p.entriesInto("checks", "a check", p.checkNode),

@@ -10,9 +10,16 @@ func (d *decision) questionAsked(b QuestionAsked) error {
 	if err != nil {
 		return err
 	}
-	if err := moveTurn(t, turnAsk, d.event); err != nil {
+	asking := *t
+	if err := moveTurn(&asking, turnAsk, d.event); err != nil {
 		return err
 	}
+	if given, ok := t.answered(b); ok {
+		d.s.LastQuestion++
+		d.emit(AnswerQuestion{Question: d.s.LastQuestion, Turn: t.ID, Attempt: t.Attempt, Answer: given.Answer, By: given.By})
+		return nil
+	}
+	*t = asking
 	expires := DefaultAskExpires
 	if agent := d.team.Agents[t.Node]; agent != nil && agent.Approvals.Expires > 0 {
 		expires = agent.Approvals.Expires
@@ -38,7 +45,31 @@ func (d *decision) questionAnswered(b QuestionAnswered) error {
 	if len(choices) > 0 && !slices.Contains(choices, b.Answer) {
 		return &AnswerError{Question: q.ID, Answer: b.Answer, Choices: choices}
 	}
+	if q.Kind == QuestionUncertain {
+		return d.answerUncertain(q, b.Answer, b.By)
+	}
+	if b.Kept {
+		t, err := d.live(q.Turn, q.Attempt)
+		if err != nil {
+			return err
+		}
+		t.Answers = append(slices.Clone(t.Answers), KeptAnswer{Kind: q.Kind, Text: q.Text, Tool: q.Tool, Argument: q.Argument, Answer: b.Answer, By: b.By})
+	}
 	return d.answer(q, AnswerQuestion{Answer: b.Answer, By: b.By})
+}
+
+// answered takes the answer that was kept for what the turn asks, if there is one.
+// It counts once.
+func (t *Turn) answered(b QuestionAsked) (KeptAnswer, bool) {
+	i := slices.IndexFunc(t.Answers, func(a KeptAnswer) bool {
+		return a.Kind == b.Kind && a.Text == b.Text && a.Tool == b.Tool && a.Argument == b.Argument
+	})
+	if i < 0 {
+		return KeptAnswer{}, false
+	}
+	given := t.Answers[i]
+	t.Answers = slices.Delete(slices.Clone(t.Answers), i, i+1)
+	return given, true
 }
 
 // answer takes a question from the open ones and lets its turn go on.
@@ -59,7 +90,7 @@ func (d *decision) answer(q Question, a AnswerQuestion) error {
 // expireQuestions answers for the people who did not, by the time now.
 func (d *decision) expireQuestions() error {
 	for _, q := range slices.Clone(d.s.Questions) {
-		if q.Expires.After(d.now()) {
+		if q.Expires.IsZero() || q.Expires.After(d.now()) {
 			continue
 		}
 		a := AnswerQuestion{Expired: true}

@@ -76,7 +76,6 @@ func TestQuestionsOfATurnThatIsOver(t *testing.T) {
 		"tried again":  TurnFinished{Turn: 1, Attempt: 1, Reason: ReasonError},
 		"interrupted":  TurnReconciled{Turn: 1, Attempt: 1, Finding: FindingInterrupted},
 		"not consumed": TurnReconciled{Turn: 1, Attempt: 1, Finding: FindingNotConsumed},
-		"unknown":      TurnReconciled{Turn: 1, Attempt: 1, Finding: FindingUnknown},
 		"cancelled":    CancelRequested{},
 	} {
 		r := start(t, unchecked(t, askTeam), nil)
@@ -182,5 +181,35 @@ func TestQuotaThatIsNoTime(t *testing.T) {
 		if got := r.s.WakeAt.Sub(r.now); got < want || got > want+time.Minute {
 			t.Errorf("reset in %s: waits %s", reset, got)
 		}
+	}
+}
+
+// An answer that nobody was there to hear is given, once, when the turn asks the same again.
+func TestKeptAnswer(t *testing.T) {
+	t.Parallel()
+	r := start(t, unchecked(t, askTeam), nil)
+	r.send()
+	ask := QuestionAsked{Turn: 1, Attempt: 1, Kind: QuestionApproval, Text: "May I?", Tool: "Bash", Argument: "rm x"}
+	r.must(ask)
+	r.must(QuestionAnswered{Question: 1, Answer: AnswerAllow, By: "ada", Kept: true})
+	r.must(TurnReconciled{Turn: 1, Attempt: 1, Finding: FindingInterrupted})
+	r.send()
+	other := ask
+	other.Attempt, other.Argument = 2, "rm y"
+	r.must(other)
+	if len(r.s.Questions) != 1 {
+		t.Errorf("another question is answered: %+v", r.s.Questions)
+	}
+	r.must(QuestionAnswered{Question: 2, Answer: AnswerDeny})
+	ask.Attempt = 2
+	if got := effect[AnswerQuestion](t, r.must(ask)); got.Question != 3 || got.Answer != AnswerAllow || got.By != "ada" || len(r.s.Questions) != 0 {
+		t.Errorf("%+v, open %+v", got, r.s.Questions)
+	}
+	if r.turn().State != TurnRunning {
+		t.Errorf("turn %+v", r.turn())
+	}
+	r.must(ask)
+	if len(r.s.Questions) != 1 {
+		t.Error("the answer counts twice")
 	}
 }

@@ -21,12 +21,12 @@ func branchingTeam(rt *rapid.T, t testing.TB) *Team {
 	agents := []string{"a", "b", "c", "d"}[:rapid.IntRange(1, 4).Draw(rt, "agents")]
 	names := slices.Clone(agents)
 	var b strings.Builder
-	fmt.Fprintf(&b, "version: 1\nname: random\ninputs: {goal: {}, n: {type: int, default: 2}}\nlimits: {turns: %d%s%s%s%s}\nagents:\n",
+	fmt.Fprintf(&b, "version: 1\nname: random\ninputs: {goal: {}, n: {type: int, default: 2}}\non_uncertain: %s\nlimits: {turns: %d%s%s%s%s}\nagents:\n", pick("uncertain", uncertainPolicies()...),
 		rapid.IntRange(1, 15).Draw(rt, "limit"), pick("tokens", "", "", ", tokens: 10"), pick("duration", "", "", ", duration: 5m"),
 		pick("cost", "", "", ", cost: 0.00001"), pick("at limit", "", ", at_limit: pause"))
 	for _, name := range agents {
 		fmt.Fprintf(&b, "  %s: {prompt: x%s%s%s%s}\n", name, pick("tools", "", ", controller_tools: [handoff]"), pick("outcomes", "", ", outcomes: [yes, no]"),
-			pick("timeout", "", ", turn_timeout: 1m", ", turn_timeout: 2h"), pick("conversation", "", "", ", conversation: turn", ", conversation: shared"))
+			pick("timeout", "", ", turn_timeout: 1m", ", turn_timeout: 2h"), pick("conversation", "", "", ", conversation: turn", ", conversation: shared", ", on_uncertain: ask", ", on_uncertain: continue"))
 	}
 	if rapid.Bool().Draw(rt, "has others") {
 		names = append(names, "check", "gate", "team")
@@ -133,7 +133,7 @@ func nextEvent(rt *rapid.T, s State, now time.Time) EventBody {
 		possible = append(possible, ResumeRequested{By: "x", Raise: raise})
 	}
 	for _, q := range s.Questions {
-		possible = append(possible, QuestionAnswered{Question: q.ID, Answer: rapid.SampledFrom([]string{AnswerAllow, AnswerAllow, AnswerDeny, "x"}).Draw(rt, "answer"), By: "x"})
+		possible = append(possible, QuestionAnswered{Question: q.ID, Answer: rapid.SampledFrom(append([]string{AnswerAllow, AnswerAllow, AnswerDeny, "x"}, q.Choices...)).Draw(rt, "answer"), By: "x"})
 	}
 	for _, t := range s.Turns {
 		f := anyEnd(rt, t, now)
@@ -149,6 +149,7 @@ func nextEvent(rt *rapid.T, s State, now time.Time) EventBody {
 				continue // it waits for its conversation
 			}
 			possible = append(possible, sending, sending, f)
+		case t.State == TurnUncertain: // a person decides
 		case t.State == TurnSent:
 			possible = append(possible, TurnAccepted{Turn: t.ID, Attempt: t.Attempt}, f, reconciled)
 		default:
@@ -195,6 +196,7 @@ func TestDecideAlways(t *testing.T) {
 			stored = throughStore(rt, t, team, stored, r)
 			atRest(rt, team, r.s)
 			paidFor(rt, team, before, r.s, body, effects)
+			askedFirst(rt, team, before, body, effects)
 		}
 		if !r.s.Status.Terminal() {
 			if r.s.Attempts <= 40 && len(r.s.Turns) == 0 && r.s.Status != TaskPaused {
@@ -306,7 +308,7 @@ func atRest(rt *rapid.T, team *Team, s State) {
 		}
 	}
 	for _, q := range s.Questions {
-		if i := slices.IndexFunc(s.Turns, func(t Turn) bool { return t.ID == q.Turn }); i < 0 || s.Turns[i].State != TurnAwaitingApproval {
+		if i := slices.IndexFunc(s.Turns, func(t Turn) bool { return t.ID == q.Turn }); i < 0 || s.Turns[i].State != TurnAwaitingApproval && (s.Turns[i].State != TurnUncertain || q.Kind != QuestionUncertain) {
 			rt.Fatalf("question %+v of no turn that waits: %+v", q, s.Turns)
 		}
 	}
@@ -319,7 +321,7 @@ func atRest(rt *rapid.T, team *Team, s State) {
 		}
 	case (s.Status == TaskRunning) != (runs && s.Status != TaskPaused):
 		rt.Fatalf("status %s with %+v", s.Status, s.Turns)
-	case s.Status == TaskWaiting && (s.WakeAt.IsZero() && !slices.ContainsFunc(s.Turns, func(t Turn) bool { return t.Kind == KindTeam && t.waits() }) || len(s.Turns) == 0):
+	case s.Status == TaskWaiting && (s.WakeAt.IsZero() && len(s.Questions) == 0 && !slices.ContainsFunc(s.Turns, func(t Turn) bool { return t.Kind == KindTeam && t.waits() }) || len(s.Turns) == 0):
 		rt.Fatalf("nothing will ever happen: %+v", s)
 	case (s.Status == TaskPaused) != (s.Pause != nil) || len(s.Held) > 0 && s.Status != TaskPaused:
 		rt.Fatalf("status %s, pause %+v, held %+v", s.Status, s.Pause, s.Held)
@@ -346,6 +348,40 @@ func paidFor(rt *rapid.T, team *Team, before, s State, body EventBody, effects [
 		if i := slices.IndexFunc(s.Turns, func(t Turn) bool { return ok && t.ID == sent.Turn && t.Attempt == sent.Attempt }); i >= 0 && s.Status == TaskPaused && s.Turns[i].Kind != KindGate {
 			rt.Fatalf("%+v starts although the task is paused", s.Turns[i])
 		}
+	}
+}
+
+// askedFirst checks that nothing which may have run is run again, or given up,
+// unless a rule names it, the team says so, or a person does.
+func askedFirst(rt *rapid.T, team *Team, before State, body EventBody, effects []Effect) {
+	found, ok := body.(TurnReconciled)
+	if !ok || found.Finding != FindingUnknown {
+		return
+	}
+	turn := before.Turns[slices.IndexFunc(before.Turns, func(t Turn) bool { return t.ID == found.Turn })]
+	policy := team.UncertainPolicy(turn.Node)
+	asked, named := false, false
+	for _, e := range effects {
+		switch e := e.(type) {
+		case AskPerson:
+			asked = e.Question.Turn == turn.ID && policy == UncertainAsk
+		case Handoff:
+			if e.FromTurn != turn.ID || e.Reason != ReasonUncertain {
+				continue
+			}
+			names := e.Rule > 0 && slices.Contains(team.rule(e.Rule).On, ReasonUncertain)
+			named = named || names
+			if policy == UncertainAsk && !names || e.Retry && !names {
+				rt.Fatalf("%+v although nobody was asked", e)
+			}
+		case StartTurn:
+			if e.Turn == turn.ID && policy == UncertainContinue && !named && !strings.HasPrefix(e.Message, uncertainStart) {
+				rt.Fatalf("%+v repeats what may have run", e)
+			}
+		}
+	}
+	if policy == UncertainAsk && !asked && len(effects) == 0 && before.Status != TaskPaused {
+		rt.Fatal("nothing follows from what nobody knows")
 	}
 }
 

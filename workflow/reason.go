@@ -30,14 +30,14 @@ const (
 	// ReasonStalled: no frame arrived for the agent's stall_timeout and the turn was
 	// aborted, or the App Server did not take up the input, again and again.
 	ReasonStalled Reason = "stalled"
-	// ReasonConnectionLost: the App Server could not be reached and nothing was sent, or
-	// the turn was interrupted and continued MaxRecoveries times in a row.
+	// ReasonConnectionLost: the turn was interrupted and continued MaxRecoveries times in a row.
 	ReasonConnectionLost Reason = "connection_lost"
 	// ReasonBudgetExceeded: a limit of the task, the branch or the sub-team was reached, in the turn or before the next.
 	ReasonBudgetExceeded Reason = "budget_exceeded"
 	// ReasonNoOutcome: the agent declares outcomes and reported none, not even after one reminder.
 	ReasonNoOutcome Reason = "no_outcome"
-	// ReasonUncertain: it cannot be known whether the turn ran.
+	// ReasonUncertain: it cannot be known whether the turn ran. Rules that name it see
+	// it, and others where UncertainPolicy is UncertainFail, or a person says so.
 	ReasonUncertain Reason = "uncertain"
 )
 

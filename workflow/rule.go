@@ -71,6 +71,9 @@ func (d *decision) mismatch(r *Rule, e *ended, values func() map[string]any) str
 	if e.joined != nil && r.Join != nil && d.team.joinOf(r) != e.join {
 		return "it joins other branches"
 	}
+	if e.reason == ReasonUncertain && e.joined == nil && (r.Retry != nil || e.turn.Named) && !slices.Contains(r.On, ReasonUncertain) {
+		return "it does not name uncertain, and what may have run is not run again unasked"
+	}
 	if e.over {
 		if why := d.unaffordable(r, e); why != "" {
 			return why

@@ -201,7 +201,8 @@ func TestDefaultsAreTheParsers(t *testing.T) {
 		"check.rerun": fmt.Sprint(c.Rerun), "gate.expires": shortDuration(g.Expires), "gate.at_expiry": string(g.AtExpiry),
 		"team.output_limit": fmt.Sprint(team.OutputLimit), "workspace.parallel_writers": fmt.Sprint(team.Workspace.ParallelWriters),
 		"rule.max_items": fmt.Sprint(team.Handoffs[1].MaxItems), "limits.at_limit": team.Limits.AtLimit,
-		"worktree.base": "HEAD", "worktree.branch": "team/{{ .task.id }}", // of whoever makes the worktree
+		"team.on_uncertain": team.OnUncertain,
+		"worktree.base":     "HEAD", "worktree.branch": "team/{{ .task.id }}", // of whoever makes the worktree
 		"retry.backoff": shortDuration(retry.Backoff), "retry.max_backoff": shortDuration(retry.MaxBackoff),
 	}
 	if team.Inputs["i"].Required || a.Memory {

@@ -42,7 +42,7 @@ func (d *decision) active(t Turn) bool {
 
 // waits reports whether a turn waits for nothing but a person.
 func (t Turn) waits() bool {
-	return t.Kind == KindGate ||
+	return t.Kind == KindGate || t.State == TurnUncertain ||
 		t.Kind == KindTeam && t.State != TurnPending && t.Stopping == "" && (t.ChildStatus == TaskWaiting || t.ChildStatus == TaskPaused)
 }
 
@@ -92,7 +92,7 @@ func (d *decision) nextWake() time.Time {
 			add(t.NotBefore)
 		}
 		add(t.Expires)
-		if t.Stopping != "" || t.Late || !d.s.WaitingSince.IsZero() {
+		if t.Stopping != "" || t.Late || t.State == TurnUncertain || !d.s.WaitingSince.IsZero() {
 			continue // it has been told, need not be; or the clock stands still
 		}
 		for _, a := range accounts(d.team, &d.s, t.Branch) {

@@ -94,7 +94,8 @@ type State struct {
 	// AcceptedUnpriced are those of Unpriced that a person has resumed the task
 	// with, and no turn has run on since.
 	AcceptedUnpriced []string `json:"accepted_unpriced,omitempty"`
-	// Questions are asked by turns that run, and not answered yet, in order of their ID.
+	// Questions are asked by turns that run, or about turns that nobody knows the
+	// end of, and not answered yet, in order of their ID.
 	Questions []Question `json:"questions,omitempty"`
 	// LastQuestion is the ID given out last.
 	LastQuestion int `json:"last_question,omitempty"`
@@ -227,6 +228,9 @@ const (
 	// QuestionText: what the agent asked with ask_human; any text is an answer,
 	// or one of Choices where there are some.
 	QuestionText QuestionKind = "text"
+	// QuestionUncertain: what is to become of a turn of which it cannot be known
+	// whether it ran? The turn is TurnUncertain meanwhile, and the question does not expire.
+	QuestionUncertain QuestionKind = "uncertain"
 )
 
 // Answers to a QuestionApproval.
@@ -235,7 +239,7 @@ const (
 	AnswerDeny  = "deny"
 )
 
-// Question is something that a running turn waits for a person to answer.
+// Question is something that a turn waits for a person to answer.
 type Question struct {
 	// ID counts from 1 within the task.
 	ID      int          `json:"id"`
@@ -249,7 +253,8 @@ type Question struct {
 	Argument string    `json:"argument,omitempty"`
 	Choices  []string  `json:"choices,omitempty"`
 	Asked    time.Time `json:"asked"`
-	Expires  time.Time `json:"expires"`
+	// Expires is zero for what waits without a limit of time.
+	Expires time.Time `json:"expires,omitzero"`
 }
 
 // MaxRecoveries bounds how often in a row a turn is sent again, or continued,
@@ -310,6 +315,11 @@ type Turn struct {
 	// Recoveries counts the attempts in a row that were started because the one
 	// before was found not consumed or interrupted; at most MaxRecoveries.
 	Recoveries int `json:"recoveries,omitempty"`
+	// Answers are those that nobody was there to hear, for when the turn asks the same again.
+	Answers []KeptAnswer `json:"answers,omitempty"`
+	// Named says that the turn ended as uncertain and that only rules which name
+	// that reason are asked.
+	Named bool `json:"named,omitempty"`
 	// ClientMessageID is set from TurnSending on.
 	ClientMessageID string `json:"client_message_id,omitempty"`
 	// Runtime is set from TurnSending on.
@@ -320,6 +330,16 @@ type Turn struct {
 	Started time.Time `json:"started,omitzero"`
 	// PriorOutput carries the text of the turn that a reminder follows.
 	PriorOutput string `json:"prior_output,omitempty"`
+}
+
+// KeptAnswer is a person's answer to what a turn asked before contact with it was lost.
+type KeptAnswer struct {
+	Kind     QuestionKind `json:"kind"`
+	Text     string       `json:"text"`
+	Tool     string       `json:"tool,omitempty"`
+	Argument string       `json:"argument,omitempty"`
+	Answer   string       `json:"answer"`
+	By       string       `json:"by,omitempty"`
 }
 
 // Progress is what an agent says of its own work.

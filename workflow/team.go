@@ -47,6 +47,9 @@ type Team struct {
 	NodeNames []string
 	// Start is the node that runs first.
 	Start string
+	// OnUncertain is UncertainAsk (default, also when empty), UncertainContinue or
+	// UncertainFail; see UncertainPolicy.
+	OnUncertain string
 	// OutputLimit is how long an output may be, in bytes, to be passed on whole;
 	// a longer one is passed by excerpt and file. Zero means DefaultOutputLimit.
 	OutputLimit int
@@ -131,6 +134,8 @@ type Agent struct {
 	ControllerTools []string
 	// Conversation is ConversationTask (default), ConversationTurn or ConversationShared.
 	Conversation string
+	// OnUncertain takes the place of the team's where it is not empty.
+	OnUncertain string
 	// Data is the JSON Schema of the data that report_outcome takes, as decoded
 	// from JSON; nil accepts any object, or none.
 	Data any

@@ -91,7 +91,7 @@ func (d *decision) nextAttempt(t Turn, message string, notBefore time.Time) erro
 	}
 	t.Message = message
 	t.ClientMessageID, t.Runtime, t.Started, t.NotBefore = "", Runtime{}, time.Time{}, time.Time{}
-	t.Progress, t.Stopping = nil, ""
+	t.Progress, t.Stopping, t.Named = nil, "", false
 	wait := notBefore.After(d.at)
 	if wait {
 		t.NotBefore = notBefore
@@ -206,12 +206,15 @@ func (d *decision) reconciled(b TurnReconciled) error {
 		delete(d.s.Conversations, t.key())
 	}
 	d.dropQuestions(t.ID)
+	if b.Finding != FindingFinished { // which counts it with the end
+		d.charge(t.Branch, 0, b.Usage, 0)
+	}
 	switch b.Finding {
 	case FindingFinished:
 		if err := moveTurn(t, turnFinish, d.event); err != nil {
 			return err
 		}
-		return d.conclude(d.take(b.Turn), TurnFinished{Reason: ReasonEndTurn, Output: b.Output, OutputFile: b.OutputFile})
+		return d.conclude(d.take(b.Turn), TurnFinished{Reason: ReasonEndTurn, Output: b.Output, OutputFile: b.OutputFile, Usage: b.Usage})
 	case FindingNotConsumed:
 		if err := moveTurn(t, turnNotSent, d.event); err != nil {
 			return err
@@ -235,10 +238,10 @@ func (d *decision) reconciled(b TurnReconciled) error {
 			Error:  fmt.Sprintf("the turn was interrupted %d times in a row; last: %s", again.Recoveries+1, b.Detail),
 		})
 	case FindingUnknown:
-		if err := errors.Join(moveTurn(t, turnLose, d.event), moveTurn(t, turnFinish, d.event)); err != nil {
+		if err := moveTurn(t, turnLose, d.event); err != nil {
 			return err
 		}
-		return d.conclude(d.take(b.Turn), TurnFinished{Reason: ReasonUncertain, Error: b.Detail})
+		return d.uncertain(b.Turn, b.Detail)
 	default:
 		return &UnknownTypeError{Kind: "finding", Type: string(b.Finding)}
 	}

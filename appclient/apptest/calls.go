@@ -55,7 +55,7 @@ func (t *turn) runCalls(calls []call) error {
 func (t *turn) approve(list []*openCall) error {
 	for _, c := range list {
 		t.rt.mu.Lock()
-		_, external := t.rt.external(c.call.Name, t.input)
+		_, external := t.external(c.call.Name)
 		ask := asks(t.rt.mode, c.call.Name, external, c.call.Arguments)
 		t.rt.mu.Unlock()
 		if !ask {
@@ -122,7 +122,7 @@ func (t *turn) startCalls(list []*openCall) {
 func (t *turn) execute(c *openCall) (toolResult, error) {
 	rt := t.rt
 	rt.mu.Lock()
-	registered, external := rt.external(c.call.Name, t.input)
+	registered, external := t.external(c.call.Name)
 	cwd := rt.cwd
 	rt.mu.Unlock()
 	switch {

@@ -23,12 +23,14 @@ func (rt *agentRuntime) register(s *session, groups []toolGroup) {
 	}
 }
 
-// external finds who serves a tool: the latest registration, if the input offers it.
-func (rt *agentRuntime) external(name string, in *turnInput) (registration, bool) {
+// external finds who serves a tool: the latest registration when the turn
+// began, if the input offers it. One that comes later counts from the next turn on.
+func (t *turn) external(name string) (registration, bool) {
+	in := t.input
 	if in.allowlist != nil && !slices.Contains(*in.allowlist, name) {
 		return registration{}, false
 	}
-	for _, r := range slices.Backward(rt.tools) {
+	for _, r := range slices.Backward(t.tools) {
 		if *r.tool.Name == name && (r.scope == "" || slices.Contains(in.scopes, r.scope)) {
 			return r, true
 		}
@@ -115,7 +117,7 @@ func (t *turn) callExternal(r registration, call toolCall) (toolResult, error) {
 	}
 	r.session.mu.Unlock()
 	if gone {
-		return failed("External tool execution error: Listener connection closed"), nil
+		return failed("External tool execution error: External tool controller is not connected"), nil
 	}
 	r.session.answer(externalRequest{"external_tool_call_request", id, t.rt.id, r.scope, call.ID, call.Name, input})
 	timer := time.NewTimer(p.server.opts.ExternalToolTimeout)

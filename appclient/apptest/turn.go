@@ -12,6 +12,7 @@ type turn struct {
 	id    string
 	input *turnInput
 	owner *session
+	tools []registration // when the turn began
 
 	ctx       context.Context // ends when the turn is cancelled; tools run in it
 	cancel    context.CancelFunc
@@ -43,7 +44,7 @@ var (
 
 // startTurn begins a turn; rt.mu is held. The client has its acknowledgement already.
 func (rt *agentRuntime) startTurn(owner *session, in *turnInput, id string) {
-	t := &turn{rt: rt, id: id, input: in, owner: owner}
+	t := &turn{rt: rt, id: id, input: in, owner: owner, tools: slices.Clone(rt.tools)}
 	t.ctx, t.cancel = context.WithCancel(rt.process.ctx)
 	rt.turn, rt.leftover = t, false
 	rt.setStatus(statusSending)

@@ -66,7 +66,7 @@ func Run(t *testing.T, open func(t *testing.T) Target) {
 	var all []scenario
 	for _, group := range [][]scenario{
 		failureScenarios(), runtimeScenarios(), turnScenarios(), toolScenarios(), approvalScenarios(), externalScenarios(),
-		abortScenarios(), queueScenarios(), recoveryScenarios(), managementScenarios(),
+		abortScenarios(), queueScenarios(), recoveryScenarios(), followScenarios(), managementScenarios(),
 	} {
 		all = append(all, group...)
 	}

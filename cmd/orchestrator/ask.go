@@ -29,12 +29,13 @@ type ask struct {
 	Branch string `json:"branch,omitempty"`
 	Turn   int    `json:"turn"`
 	// Question is the number of the question within the task; 0 for a gate.
-	Question int       `json:"question,omitempty"`
-	Text     string    `json:"text"`
-	Tool     string    `json:"tool,omitempty"`
-	Argument string    `json:"argument,omitempty"`
-	Choices  []string  `json:"choices,omitempty"`
-	Expires  time.Time `json:"expires"`
+	Question int      `json:"question,omitempty"`
+	Text     string   `json:"text"`
+	Tool     string   `json:"tool,omitempty"`
+	Argument string   `json:"argument,omitempty"`
+	Choices  []string `json:"choices,omitempty"`
+	// Expires is zero for what waits without a limit of time.
+	Expires time.Time `json:"expires,omitzero"`
 }
 
 // asksOf lists what a task waits for a person to do, gates first.
@@ -130,6 +131,13 @@ func (a ask) bareCommands() []string {
 	case askApproval:
 		return []string{fmt.Sprintf("orchestrator answer %s %d allow", a.Task, a.Question), fmt.Sprintf("orchestrator answer %s %d deny", a.Task, a.Question)}
 	case askText:
+	}
+	if a.Expires.IsZero() { // about a turn that does not run; any of these is right
+		var out []string
+		for _, choice := range a.Choices {
+			out = append(out, fmt.Sprintf("orchestrator answer %s %d %s", a.Task, a.Question, shellWord(choice)))
+		}
+		return out
 	}
 	return []string{fmt.Sprintf("orchestrator answer %s %d TEXT", a.Task, a.Question)}
 }

@@ -74,7 +74,7 @@ func (d *drive) consider(ctx context.Context) {
 	if !blocked || len(w.paused) == 0 && d.interactive {
 		return
 	}
-	if slices.ContainsFunc(w.asks, func(a ask) bool { return !a.Expires.After(time.Now()) }) && len(w.paused) == 0 {
+	if slices.ContainsFunc(w.asks, func(a ask) bool { return !a.Expires.IsZero() && !a.Expires.After(time.Now()) }) && len(w.paused) == 0 {
 		return // its time is over, which the engine is about to notice
 	}
 	d.waits = &w

@@ -180,6 +180,16 @@ func (c *chapter) effect(effect workflow.Effect) {
 			st.Why = f.Note
 			c.add(news{kind: newsStopping, step: st})
 		}
+	case workflow.AskPerson:
+		q := &question{
+			ID: f.Question.ID, Asked: c.at,
+			QuestionAsked: workflow.QuestionAsked{Turn: f.Question.Turn, Attempt: f.Question.Attempt, Kind: f.Question.Kind, Text: f.Question.Text, Choices: f.Question.Choices},
+		}
+		s.questions = append(s.questions, q)
+		if st := s.find(q.Turn, q.Attempt); st != nil {
+			st.Questions = append(st.Questions, q)
+			c.add(news{kind: newsAsked, step: st, question: q})
+		}
 	case workflow.AnswerQuestion:
 		if q := s.question(f.Question); q != nil {
 			q.Answer, q.Answered = &f, c.at

@@ -129,6 +129,8 @@ func effectText(effect workflow.Effect) string {
 		return strings.TrimRight(attemptText(f.Turn, f.Attempt)+" is aborted "+f.Why, " ")
 	case workflow.StopTurn:
 		return attemptText(f.Turn, f.Attempt) + " is stopped: " + f.Note
+	case workflow.AskPerson:
+		return fmt.Sprintf("question %d: %s", f.Question.ID, f.Question.Text)
 	case workflow.AnswerQuestion:
 		if f.Expired {
 			return fmt.Sprintf("question %d expires", f.Question)

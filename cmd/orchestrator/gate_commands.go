@@ -86,7 +86,8 @@ shows it: allow or deny for the use of a tool, else a text or one of the choices
 A question belongs to a turn that runs, and whoever runs it has the data
 directory open: it is answered in the terminal of the run, or in advance with
 its flag --answer. When the run has been interrupted the answer is recorded
-here; the agent is then told to go on where it was, and may ask again.`,
+here; the agent is then told to go on where it was, and gets the answer when
+it asks the same again.`,
 		Example: `  orchestrator answer 01JDQ7 2 allow
   orchestrator answer 01JDQ7 3 "Use port 8080"`,
 		Args: arguments(3, 3, "a task, the number of a question, and the answer"),
@@ -118,7 +119,10 @@ func (c control) answerQuestion(ctx context.Context, number int, text, by string
 		if _, err := c.engine().AnswerQuestion(ctx, a.Task, number, given.text, by); err != nil {
 			return tooLate(err, fmt.Sprintf("question %d", number))
 		}
-		return c.done(ctx, fmt.Sprintf("answered question %d of %s. Its turn was interrupted: the agent goes on where it was, and may ask again", number, a.name()))
+		if a.Expires.IsZero() {
+			return c.done(ctx, fmt.Sprintf("answered question %d of %s with %s", number, a.name(), given.text))
+		}
+		return c.done(ctx, fmt.Sprintf("answered question %d of %s. Its turn was interrupted: the agent goes on where it was, and gets the answer when it asks again", number, a.name()))
 	}
 	if err := c.ended(); err != nil {
 		return err

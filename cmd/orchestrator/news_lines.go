@@ -131,6 +131,9 @@ func answerText(under string, n news) string {
 	case n.question.Kind == workflow.QuestionApproval:
 		return fmt.Sprintf("%s gets the answer %q from %s", who, a.Answer, cmp.Or(printable(a.By), "somebody"))
 	}
+	if n.question.Kind == workflow.QuestionUncertain {
+		return fmt.Sprintf("%s: %s, says %s", who, a.Answer, cmp.Or(printable(a.By), "somebody"))
+	}
 	return fmt.Sprintf("%s gets the answer %q from %s", who, oneLine(a.Answer, 300), cmp.Or(printable(a.By), "somebody"))
 }
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -85,8 +86,21 @@ func openAsks(ctx context.Context, dataDir string) ([]ask, error) {
 	for _, t := range tasks {
 		out = append(out, asksOf(t)...)
 	}
-	slices.SortStableFunc(out, func(a, b ask) int { return a.Expires.Compare(b.Expires) })
+	slices.SortStableFunc(out, func(a, b ask) int {
+		if a.Expires.IsZero() != b.Expires.IsZero() { // what does not expire comes last
+			return cmp.Compare(b.Expires.Unix(), a.Expires.Unix())
+		}
+		return a.Expires.Compare(b.Expires)
+	})
 	return out, nil
+}
+
+// left says how long an answer is waited for.
+func left(expires time.Time) string {
+	if expires.IsZero() {
+		return "it does not expire"
+	}
+	return fmt.Sprintf("%s left, until %s", formatLeft(time.Until(expires)), formatClock(expires))
 }
 
 // writeAsk prints what is asked, whole, and what to type.
@@ -96,8 +110,8 @@ func writeAsk(a *app, k ask, dataDir string) {
 	if k.Question > 0 {
 		kind = fmt.Sprintf("question %d of", k.Question)
 	}
-	fmt.Fprintf(a.stdout, "%s %s · task %s · %s · %s left, until %s\n", kind, p.name(k.name()), k.Task, printable(k.Team),
-		formatLeft(time.Until(k.Expires)), formatClock(k.Expires))
+	fmt.Fprintf(a.stdout, "%s %s · task %s · %s · %s\n", kind, p.name(k.name()), k.Task, printable(k.Team),
+		left(k.Expires))
 	text := k.Text
 	if len(k.Choices) > 0 {
 		text += "\n(" + strings.Join(k.Choices, " | ") + ")"

@@ -141,7 +141,7 @@ func resumeRemarks(s workflow.State) []string {
 		who := fmt.Sprintf("turn %d (%s, attempt %d)", t.ID, nodeName(t.Node, branchLabel(s, t.Branch)), t.Attempt)
 		begun := t.State == workflow.TurnSent || t.State == workflow.TurnRunning || t.State == workflow.TurnAwaitingApproval
 		switch {
-		case t.Kind == workflow.KindGate: // it is shown as what it is
+		case t.Kind == workflow.KindGate, t.State == workflow.TurnUncertain: // it is shown as what it is
 		case t.Kind == workflow.KindTeam && begun:
 			out = append(out, "resuming: "+who+" is task "+t.Child)
 		case t.Kind == workflow.KindCheck && begun:

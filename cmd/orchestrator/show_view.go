@@ -133,6 +133,8 @@ func (v *storyView) said(st *step) {
 	for _, q := range st.Questions {
 		v.field("asked", fmt.Sprintf("question %d: %s, at %s", q.ID, questionText(q.QuestionAsked), formatTime(q.Asked, v.loc)))
 		switch {
+		case q.Answer == nil && q.Kind == workflow.QuestionUncertain:
+			v.field("answer", "none; it does not expire")
 		case q.Answer == nil && st.Ended.IsZero():
 			v.field("answer", "none yet, until "+formatTime(q.Expires, v.loc))
 		case q.Answer == nil:

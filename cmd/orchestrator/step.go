@@ -189,7 +189,9 @@ func afterFinding(f workflow.Finding) string {
 		return "the input had not arrived: sent again"
 	case workflow.FindingInterrupted:
 		return "the turn was interrupted: continued"
-	case workflow.FindingFinished, workflow.FindingUnknown:
+	case workflow.FindingUnknown:
+		return "whether the turn ran cannot be known"
+	case workflow.FindingFinished:
 	}
 	return ""
 }

@@ -61,6 +61,9 @@ func askLine(a ask, loc *time.Location) string {
 	if a.Kind == askGate {
 		return fmt.Sprintf("gate %s: %s, until %s", a.name(), a.question(), formatTime(a.Expires, loc))
 	}
+	if a.Expires.IsZero() {
+		return fmt.Sprintf("question %d of %s: %s", a.Question, a.name(), a.question())
+	}
 	return fmt.Sprintf("question %d of %s: %s, until %s", a.Question, a.name(), a.question(), formatTime(a.Expires, loc))
 }
 
@@ -68,7 +71,7 @@ func askLine(a ask, loc *time.Location) string {
 func turnWait(s workflow.State, t workflow.Turn, team *workflow.Team, loc *time.Location, now time.Time) string {
 	name := fmt.Sprintf("turn %d (%s)", t.ID, nodeName(t.Node, branchLabel(s, t.Branch)))
 	switch {
-	case t.Kind == workflow.KindGate || t.State == workflow.TurnAwaitingApproval:
+	case t.Kind == workflow.KindGate || t.State == workflow.TurnAwaitingApproval || t.State == workflow.TurnUncertain:
 		return "" // told as what a person is asked
 	case t.State == workflow.TurnPending && t.NotBefore.After(now):
 		return fmt.Sprintf("waits until %s to try %s again%s", formatTime(t.NotBefore, loc), name, quotaRemark(t))
@@ -98,12 +101,16 @@ func currently(s workflow.State, now time.Time) string {
 	}
 	var parts []string
 	for _, a := range asksOf(s) {
-		parts = append(parts, fmt.Sprintf("%s %s until %s", a.Kind, a.name(), formatClock(a.Expires)))
+		part := fmt.Sprintf("%s %s", a.Kind, a.name())
+		if !a.Expires.IsZero() {
+			part += " until " + formatClock(a.Expires)
+		}
+		parts = append(parts, part)
 	}
 	for _, t := range s.Turns {
 		name := nodeName(t.Node, branchLabel(s, t.Branch))
 		switch {
-		case t.Kind == workflow.KindGate || t.State == workflow.TurnAwaitingApproval:
+		case t.Kind == workflow.KindGate || t.State == workflow.TurnAwaitingApproval || t.State == workflow.TurnUncertain:
 		case t.State == workflow.TurnPending && t.NotBefore.After(now):
 			parts = append(parts, fmt.Sprintf("%s again at %s%s", name, formatClock(t.NotBefore), quotaRemark(t)))
 		default:

@@ -64,7 +64,7 @@ func (f family) blocked(task string) (waits, bool) {
 	w.asks = asksOf(s)
 	for _, t := range s.Turns {
 		switch {
-		case t.Kind == workflow.KindGate:
+		case t.Kind == workflow.KindGate, t.State == workflow.TurnUncertain:
 		case t.Kind == workflow.KindTeam && t.Child != "":
 			child, blocked := f.blocked(t.Child)
 			if pausedHere := pausedOf(f[t.Child]).Parent != ""; !blocked || t.Stopping != "" || pausedHere && s.Status != workflow.TaskPaused {

@@ -47,6 +47,9 @@ type Options struct {
 	StartTimeout time.Duration
 	// StopGrace is how long the server may take to exit before it is killed; 5 s when zero.
 	StopGrace time.Duration
+	// HangTimeout is how long a server that runs may not answer before it is
+	// killed and started again; 60 s when zero.
+	HangTimeout time.Duration
 	// RestartDelay is the pause before the first restart, 500 ms when zero; it
 	// doubles up to MaxRestartDelay, 30 s when zero, and starts anew after a minute up.
 	RestartDelay    time.Duration
@@ -60,6 +63,7 @@ func (o Options) withDefaults() Options {
 	o.ProviderTimeout = cmp.Or(o.ProviderTimeout, 120*time.Second)
 	o.StartTimeout = cmp.Or(o.StartTimeout, time.Minute)
 	o.StopGrace = cmp.Or(o.StopGrace, 5*time.Second)
+	o.HangTimeout = cmp.Or(o.HangTimeout, time.Minute)
 	o.RestartDelay = cmp.Or(o.RestartDelay, 500*time.Millisecond)
 	o.MaxRestartDelay = cmp.Or(o.MaxRestartDelay, 30*time.Second)
 	return o

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"strconv"
+	"sync/atomic"
 	"time"
 )
 
@@ -21,6 +22,8 @@ type process struct {
 	url     string
 	exited  chan struct{} // closed when the process has ended; err is set before
 	err     error
+	// hung is set when it was killed because it did not answer.
+	hung atomic.Bool
 }
 
 // start starts the server and returns when it is ready. On an error nothing of it is left running.

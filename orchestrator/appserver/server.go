@@ -14,7 +14,8 @@ import (
 // ErrStopped is returned once Stop was called.
 var ErrStopped = errors.New("the App Server was stopped")
 
-// Server is a running App Server that is started again whenever it exits. Its
+// Server is a running App Server that is started again whenever it exits, or
+// hangs. Its
 // methods may be called from any goroutine.
 type Server struct {
 	opts      Options
@@ -143,13 +144,15 @@ func (s *Server) supervise(ctx context.Context, running *process) {
 	delays := newRestartDelays(s.opts.RestartDelay, s.opts.MaxRestartDelay)
 	up := time.Now()
 	for {
+		watched := running
+		s.wg.Go(func() { s.watchHealth(ctx, watched, s.opts.HangTimeout) })
 		select {
 		case <-ctx.Done():
 			s.shutDown(running)
 			return
 		case <-running.exited:
 		}
-		failure := fmt.Errorf("the App Server stopped: %w%s", running.err, quoteOutput(running.output.last()))
+		failure := running.ending(s.opts.HangTimeout)
 		lasted := time.Since(up)
 		for running = nil; running == nil; {
 			s.set(nil, failure)

@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -302,6 +303,23 @@ func TestRestartAfterEveryExit(t *testing.T) {
 		if !strings.Contains(log, want) {
 			t.Errorf("log lacks %q:\n%s", want, log)
 		}
+	}
+}
+
+// A server that hangs without exiting is ended and started again.
+func TestHangingServerIsStartedAgain(t *testing.T) {
+	f, opts := newFake(t, "0.30.28", "ok")
+	opts.HangTimeout = 300 * time.Millisecond
+	s := start(t, opts)
+	before := address(t, s)
+	if err := syscall.Kill(-f.start(t, 1).PGID, syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	if after := waitFor(t, s, 1); after == before || s.Restarts() != 1 {
+		t.Errorf("%s after %s, %d restarts", after, before, s.Restarts())
+	}
+	if log := f.log.String(); !strings.Contains(log, "it did not answer for 300ms and was killed") {
+		t.Errorf("log: %s", log)
 	}
 }
 

@@ -70,5 +70,8 @@ func (e *Engine) AnswerGate(ctx context.Context, task string, turn int, approved
 // AnswerQuestion answers what a running turn has asked. Errors: workflow.ErrStale
 // when it is not open any more, *workflow.AnswerError, those of the store.
 func (e *Engine) AnswerQuestion(ctx context.Context, task string, question int, answer, by string) (workflow.State, error) {
-	return e.applyNow(ctx, task, workflow.QuestionAnswered{Question: question, Answer: answer, By: by})
+	e.mu.Lock()
+	heard := e.questions[questionKey{task, question}] != nil
+	e.mu.Unlock()
+	return e.applyNow(ctx, task, workflow.QuestionAnswered{Question: question, Answer: answer, By: by, Kept: !heard})
 }

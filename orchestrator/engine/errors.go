@@ -53,6 +53,22 @@ func (e *UnknownOutcomeError) Error() string {
 // Unwrap returns the cause.
 func (e *UnknownOutcomeError) Unwrap() error { return e.Err }
 
+// UnreachableError is returned by a TurnRunner when the App Server could not be
+// reached, so that nothing was sent. The engine tries again, with back-off and
+// without a slot meanwhile, for as long as it takes; no rule is asked.
+type UnreachableError struct {
+	// Err says why.
+	Err error
+}
+
+// Error implements error.
+func (e *UnreachableError) Error() string {
+	return "the App Server cannot be reached: " + e.Err.Error()
+}
+
+// Unwrap returns the cause.
+func (e *UnreachableError) Unwrap() error { return e.Err }
+
 // BudgetError is the cause of the end of a turn's ctx when a limit was reached.
 type BudgetError struct {
 	// Note says which limit, in a sentence for people.

@@ -137,6 +137,7 @@ handoffs:
 const single = `
 version: 1
 name: single
+on_uncertain: fail
 limits: {turns: 3}
 agents:
   a: {prompt: A}

@@ -63,6 +63,10 @@ func sent(turn workflow.Turn) bool {
 	return turn.State == workflow.TurnSent || turn.State == workflow.TurnRunning || turn.State == workflow.TurnAwaitingApproval
 }
 
+// holds reports whether a turn holds its conversation: also one of which nobody
+// knows whether it ran, until somebody has decided.
+func holds(turn workflow.Turn) bool { return sent(turn) || turn.State == workflow.TurnUncertain }
+
 // abort ends the ctx of an attempt if it runs, and forgets it if it waits for
 // its conversation. One that is ready finds out for itself. e.mu is held.
 func (e *Engine) abort(key turnKey) {
@@ -87,11 +91,11 @@ func (e *Engine) abort(key turnKey) {
 func givenBack(prev, next workflow.State) []workflow.Runtime {
 	var list []workflow.Runtime
 	for _, before := range prev.Turns {
-		if !sent(before) {
+		if !holds(before) {
 			continue
 		}
 		after, ok := liveTurn(next, before.ID)
-		if !ok || !sent(after) {
+		if !ok || !holds(after) {
 			list = append(list, before.Runtime)
 		}
 	}

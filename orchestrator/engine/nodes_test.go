@@ -142,7 +142,7 @@ func TestCheckAfterARestart(t *testing.T) {
 			<-ctx.Done()
 			return workflow.TurnFinished{}, context.Cause(ctx)
 		}
-		team := parse(t, strings.ReplaceAll(checked, `./..."`, `./...", rerun: `+map[bool]string{true: "true", false: "false"}[rerun]))
+		team := parse(t, strings.ReplaceAll(strings.Replace(checked, "version: 1", "version: 1\non_uncertain: fail", 1), `./..."`, `./...", rerun: `+map[bool]string{true: "true", false: "false"}[rerun]))
 		s := openStore(t, dir)
 		first := run(t, newEngine(s, &fake{server: newServer()}, withChecks(c)))
 		id := first.mustSubmit(t, team)

@@ -20,7 +20,13 @@ func (r *recorder) Ask(ctx context.Context, q Question) (Answer, error) {
 	err := r.record(ctx, "ask a person", func() error {
 		_, err := r.engine.applyThen(ctx, r.key.task, workflow.QuestionAsked{
 			Turn: r.key.turn, Attempt: r.key.attempt, Kind: q.Kind, Text: q.Text, Tool: q.Tool, Argument: q.Argument, Choices: q.Choices,
-		}, func(next workflow.State) {
+		}, func(next workflow.State, effects []workflow.Effect) {
+			for _, effect := range effects {
+				if a, ok := effect.(workflow.AnswerQuestion); ok && a.Question == next.LastQuestion {
+					answered <- Answer{Text: a.Answer, By: a.By} // it was given before, when nobody could hear it
+					return
+				}
+			}
 			// Before anybody can answer: the task is still locked.
 			key = questionKey{r.key.task, next.LastQuestion}
 			r.engine.mu.Lock()

@@ -28,7 +28,7 @@ type work struct {
 	ent       *entry
 	reconcile bool
 	consumed  bool                        // see TurnRequest.Consumed
-	retries   *backoff.ExponentialBackOff // of a reconciliation
+	retries   *backoff.ExponentialBackOff // while the App Server cannot be reached
 	// cancel ends the ctx of the work; nil unless it runs. Guarded by Engine.mu.
 	cancel context.CancelCauseFunc
 }

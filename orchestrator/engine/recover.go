@@ -11,7 +11,8 @@ import (
 	"github.com/seed-e05a5b32/orchestrator/workflow"
 )
 
-// The waits between attempts to reconcile a turn while the App Server cannot be reached.
+// The waits between attempts at a turn, or at reconciling one, while the App
+// Server cannot be reached.
 const (
 	reconcileFirstWait = time.Second
 	reconcileLastWait  = time.Minute

@@ -14,8 +14,9 @@ type TurnRunner interface {
 	// The engine fills in Turn and Attempt of what is returned. Nothing may use
 	// rec after Run has returned.
 	// Whatever goes wrong with the App Server or the model is a TurnFinished with
-	// a reason, and so is a connection that fails before Sending. A turn that may
-	// go on without us is no TurnFinished but an *UnknownOutcomeError, after which
+	// a reason. A server that cannot be reached before Sending is an
+	// *UnreachableError, after which Run is called again some time. A turn that may
+	// go on without us is an *UnknownOutcomeError, after which
 	// the engine calls Reconcile; an input that certainly reached no model is a
 	// *NotConsumedError. Any other error means that nothing may be recorded:
 	// ctx ended, or the recorder failed. context.Cause(ctx) is ErrStopping or

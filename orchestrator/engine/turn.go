@@ -99,6 +99,7 @@ func (e *Engine) runTurn(ctx context.Context, w *work) next {
 	var busy *store.BusyError
 	var notConsumed *NotConsumedError
 	var lost *UnknownOutcomeError
+	var unreachable *UnreachableError
 	switch {
 	case errors.As(refused, &busy):
 		log.Info().Err(refused).Msg("turn waits for the conversation")
@@ -133,6 +134,10 @@ func (e *Engine) runTurn(ctx context.Context, w *work) next {
 		log.Warn().Err(lost.Err).Msg("contact with the turn was lost; asking the App Server what became of it")
 		e.publishProgress(w.key, req.Turn.Node, Progress{Kind: ProgressReconcile, Text: lost.Err.Error()})
 		return next{lost: lost}
+	case errors.As(err, &unreachable):
+		log.Warn().Err(err).Msg("the turn waits for the App Server")
+		e.publishProgress(w.key, req.Turn.Node, Progress{Kind: ProgressReconcile, Text: err.Error() + "; trying again"})
+		return next{again: true}
 	case errors.As(err, &lost):
 		e.finish(ctx, w.key, workflow.TurnFinished{Reason: workflow.ReasonConnectionLost, Error: lost.Err.Error()})
 	default:

@@ -108,17 +108,6 @@ func (a *attempt) askApproval(ctx context.Context, use toolUse, asked verdict) (
 		described(use), cmp.Or(answer.By, "a person")), pattern: asked.pattern, by: answer.By}, nil
 }
 
-// ask puts a question to a person and waits. The turn's time stands still
-// meanwhile. Errors: the end of ctx, or the recorder's, which end the turn.
-func (a *attempt) ask(ctx context.Context, q engine.Question) (engine.Answer, error) {
-	defer a.clock.pause()()
-	answer, err := a.rec.Ask(ctx, q)
-	if err != nil && ctx.Err() == nil {
-		a.breakOff(err)
-	}
-	return answer, err
-}
-
 // expires is how long a person has to answer.
 func (a *attempt) expires() time.Duration {
 	return cmp.Or(a.req.Agent.Approvals.Expires, workflow.DefaultAskExpires)

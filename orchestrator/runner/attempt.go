@@ -31,6 +31,7 @@ type attempt struct {
 	outcome *outcomeReport // nil when the agent has no outcomes
 	handoff *handoffPick   // nil when the agent may not pick
 	calls   calls
+	asking  asking
 	clock   turnClock
 	stop    context.CancelCauseFunc // aborts the turn
 
@@ -91,9 +92,12 @@ func (a *attempt) turn(ctx context.Context, session *appclient.Session) (workflo
 	defer a.clock.stop()
 	a.calls.open(ctx)
 
+	second := a.observe(turnCtx, session)
+	defer second.close()
+
 	// All are touched by the turn's own goroutine only, which has ended when RunTurn returns.
 	var recorded error
-	accepted, consumed := false, false
+	accepted, consumed, started := false, false, false
 	accept := func(disposition string) {
 		if accepted {
 			return
@@ -103,10 +107,13 @@ func (a *attempt) turn(ctx context.Context, session *appclient.Session) (workflo
 			cancel(recorded)
 		}
 	}
-	result, err := session.RunTurn(turnCtx, appclient.Turn{
+	turn := appclient.Turn{
 		Text: a.req.Turn.Message, ClientMessageID: clientMessageID(a.req), Tools: a.allowlist(),
 		ExcludeInteractiveTools: true, Approve: a.approve,
-		OnAccepted: func(d appclient.Disposition) { accept(string(d)) },
+		OnAccepted: func(d appclient.Disposition) {
+			started = d != appclient.DispositionQueued
+			accept(string(d))
+		},
 		OnEvent: func(e appclient.Event) {
 			if e.Delta != nil {
 				accept("") // servers before 0.30.3 do not acknowledge: their first delta says it
@@ -116,7 +123,12 @@ func (a *attempt) turn(ctx context.Context, session *appclient.Session) (workflo
 			a.watch.event(e)
 		},
 		StallTimeout: silence, AbortGrace: a.r.opts.AbortGrace,
-	})
+	}
+	result, err := session.RunTurn(turnCtx, turn)
+	if errors.Is(err, appclient.ErrConnectionLost) && started && second != nil && recorded == nil {
+		// An input that was queued may be followed by the end of the turn before it.
+		result, err = a.takeOver(turnCtx, second, turn, result, err)
+	}
 	a.calls.close()
 	recorded = cmp.Or(recorded, a.brokenBy())
 	switch {

@@ -28,6 +28,8 @@ type connection struct {
 	closed  bool
 	client  *appclient.Client
 	dialing *dialing
+	// slow says that the dialing takes long, so that now does not wait for it.
+	slow bool
 }
 
 // dialing is one attempt to connect, which all who need it wait for.
@@ -92,6 +94,27 @@ func (c *connection) get(ctx context.Context) (*appclient.Client, error) {
 	}
 }
 
+// now returns a connection if there is one, or if it can be had within wait;
+// nil otherwise. It goes on connecting for those who come later.
+func (c *connection) now(ctx context.Context, wait time.Duration) *appclient.Client {
+	c.mu.Lock()
+	waiting := c.dialing != nil && c.slow
+	c.mu.Unlock()
+	if waiting {
+		return nil
+	}
+	bounded, cancel := context.WithTimeout(ctx, wait)
+	defer cancel()
+	client, err := c.get(bounded)
+	if err != nil {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.slow = true
+		return nil
+	}
+	return client
+}
+
 // dial connects, again and again until it works or the time is over.
 func (c *connection) dial(d *dialing, lost *appclient.Client) {
 	if lost != nil {
@@ -126,7 +149,7 @@ func (c *connection) dial(d *dialing, lost *appclient.Client) {
 		_ = client.Close()
 		client, err = nil, errClosed
 	}
-	c.client, c.dialing = client, nil
+	c.client, c.dialing, c.slow = client, nil, false
 	d.client, d.err = client, err
 	close(d.done)
 }

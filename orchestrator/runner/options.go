@@ -60,9 +60,8 @@ type Options struct {
 	// Version is this program's version, for the server's log.
 	Version string
 	Log     zerolog.Logger
-	// ConnectTimeout bounds connecting, tries again included; 60 s when zero. A
-	// turn that gets no connection in this time, so that nothing of it is sent,
-	// ends as connection_lost.
+	// ConnectTimeout bounds connecting, tries again included; 15 s when zero. A
+	// turn that gets no connection in this time fails with engine.UnreachableError.
 	ConnectTimeout time.Duration
 	// RequestTimeout bounds one request to the server; 30 s when zero.
 	RequestTimeout time.Duration
@@ -87,7 +86,7 @@ func (o Options) withDefaults() Options {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	o.ConnectTimeout = cmp.Or(o.ConnectTimeout, time.Minute)
+	o.ConnectTimeout = cmp.Or(o.ConnectTimeout, 15*time.Second)
 	o.RequestTimeout = cmp.Or(o.RequestTimeout, 30*time.Second)
 	o.AbortGrace = cmp.Or(o.AbortGrace, 10*time.Second)
 	o.SettleTime = cmp.Or(o.SettleTime, time.Second)

@@ -258,12 +258,13 @@ func TestClassify(t *testing.T) {
 	returns := func(id string) appclient.Message {
 		return appclient.Message{Type: appclient.DeltaToolReturn, ToolCallID: id}
 	}
+	notice := appclient.Message{Type: appclient.DeltaUser, Text: "<task-notification>done</task-notification>"}
 	sent := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	for name, tc := range map[string]struct {
 		after   []appclient.Message
 		c       consumption
 		started time.Time // of the server
-		aborted bool
+		end     seenEnd
 		want    workflow.Finding
 		output  string
 	}{
@@ -273,7 +274,10 @@ func TestClassify(t *testing.T) {
 		"whole answer after a restart":      {after: []appclient.Message{says("a"), says("b")}, started: sent.Add(1), want: workflow.FindingFinished, output: "ab"},
 		"answer on a server that lives on":  {after: []appclient.Message{says("a")}, started: sent.Add(-1), want: workflow.FindingInterrupted},
 		"answer on a server of unknown age": {after: []appclient.Message{says("a")}, want: workflow.FindingInterrupted},
-		"aborted by us":                     {after: []appclient.Message{says("a")}, started: sent.Add(1), aborted: true, want: workflow.FindingInterrupted},
+		"aborted by us":                     {after: []appclient.Message{says("a")}, started: sent.Add(1), end: seenEnd{aborted: true}, want: workflow.FindingInterrupted},
+		"seen to end":                       {after: []appclient.Message{says("a")}, end: seenEnd{result: &appclient.TurnResult{StopReason: appclient.StopEndTurn}}, want: workflow.FindingFinished, output: "a"},
+		"seen to be cancelled":              {after: []appclient.Message{says("a")}, end: seenEnd{result: &appclient.TurnResult{StopReason: appclient.StopCancelled}}, want: workflow.FindingInterrupted},
+		"an unsolicited turn after it":      {after: []appclient.Message{says("a"), notice, says("b")}, started: sent.Add(1), want: workflow.FindingFinished, output: "a"},
 		"tool without result":               {after: []appclient.Message{says("a"), calls("1")}, started: sent.Add(1), want: workflow.FindingInterrupted},
 		"tool with result, no answer":       {after: []appclient.Message{calls("1"), returns("1")}, started: sent.Add(1), want: workflow.FindingInterrupted},
 		"only the last step is the answer":  {after: []appclient.Message{says("comment"), calls("1"), returns("1"), says("answer")}, started: sent.Add(1), want: workflow.FindingFinished, output: "answer"},
@@ -286,7 +290,7 @@ func TestClassify(t *testing.T) {
 			r := &Runner{opts: Options{Server: agedServer{FixedServer("x"), tc.started}}}
 			req := request("", nil)
 			req.Turn.Started = sent
-			finding, output, detail := r.classify(req, tc.after, tc.c, tc.aborted)
+			finding, output, detail := r.classify(req, tc.after, tc.c, tc.end)
 			if finding != tc.want || output != tc.output || detail == "" {
 				t.Errorf("%s, %q, %q; want %s, %q", finding, output, detail, tc.want, tc.output)
 			}

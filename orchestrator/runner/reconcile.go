@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/seed-e05a5b32/orchestrator/appclient"
@@ -18,8 +19,8 @@ import (
 //
 // A turn counts as finished only where that is certain: a server lists the
 // piece of an answer that a cancelled turn left behind like a whole one, for
-// as long as its process lives. After a restart of the server such pieces are
-// gone, and what is listed is whole.
+// as long as its process lives. It is certain where the turn was found running
+// and seen to end, and after a restart of the server: such pieces are gone then.
 func (r *Runner) Reconcile(ctx context.Context, req engine.TurnRequest) (workflow.TurnReconciled, error) {
 	found := workflow.TurnReconciled{Turn: req.Turn.ID, Attempt: req.Turn.Attempt}
 	rt := req.Turn.Runtime
@@ -32,7 +33,7 @@ func (r *Runner) Reconcile(ctx context.Context, req engine.TurnRequest) (workflo
 	if err != nil {
 		return found, fmt.Errorf("reconcile turn %d of task %s: %w", req.Turn.ID, req.Task, err)
 	}
-	aborted, err := r.awaitIdle(ctx, client, req)
+	end, err := r.awaitIdle(ctx, client, req)
 	var mismatch *appclient.MismatchError
 	switch {
 	case errors.Is(err, appclient.ErrNotFound):
@@ -51,20 +52,37 @@ func (r *Runner) Reconcile(ctx context.Context, req engine.TurnRequest) (workflo
 	case err != nil:
 		return found, fmt.Errorf("reconcile turn %d of task %s: %w", req.Turn.ID, req.Task, err)
 	}
-	after, verdict, err := r.settled(ctx, client, req)
+	after, verdict, err := r.settled(ctx, client, req, &end)
 	if err != nil {
 		return found, fmt.Errorf("reconcile turn %d of task %s: %w", req.Turn.ID, req.Task, err)
 	}
-	found.Finding, found.Output, found.Detail = r.classify(req, after, verdict, aborted)
+	found.Finding, found.Output, found.Detail = r.classify(req, after, verdict, end)
+	if end.result != nil {
+		found.Usage = usageOf(end.result.Usage)
+		if !end.whole() {
+			found.Detail += fmt.Sprintf("; it was seen to end with %s", end.result.StopReason)
+		}
+	}
 	return found, nil
 }
 
 // errStillRuns says that a turn runs on although it was aborted.
 var errStillRuns = errors.New("the turn still runs on the App Server and cannot be aborted")
 
+// seenEnd is what was seen of a turn that was found running.
+type seenEnd struct {
+	// aborted says that it was aborted: its time was over.
+	aborted bool
+	// result is nil where nothing ran, or the end was not seen.
+	result *appclient.TurnResult
+}
+
+// whole says that the turn was seen to come to its end, so that what the list has of it is whole.
+func (s seenEnd) whole() bool { return s.result != nil && s.result.OK() }
+
 // awaitIdle subscribes to the conversation and waits until nothing runs there.
-// It aborts what still runs after the turn's time and reports that it did.
-func (r *Runner) awaitIdle(ctx context.Context, client *appclient.Client, req engine.TurnRequest) (aborted bool, err error) {
+// A turn that runs is followed to its end, and aborted when its time is over.
+func (r *Runner) awaitIdle(ctx context.Context, client *appclient.Client, req engine.TurnRequest) (seenEnd, error) {
 	frames := client.Frames()
 	defer frames.Close()
 	a := newAttempt(r, req, nil)
@@ -77,30 +95,71 @@ func (r *Runner) awaitIdle(ctx context.Context, client *appclient.Client, req en
 		CWD: a.cwd, Mode: a.mode(), Approve: a.approveAlone,
 	})
 	if err != nil {
-		return false, err
+		return seenEnd{}, err
 	}
 	defer session.Close()
 	// The state of the loop comes after the answer; that of a sync before it.
-	if err := session.Sync(ctx); err != nil {
-		return false, err
+	if err := session.Sync(ctx); err != nil || session.LoopStatus().Idle() {
+		return seenEnd{}, err
 	}
 	limit := cmp.Or(req.Agent.TurnTimeout, DefaultTurnTimeout)
 	if !req.Turn.Started.IsZero() {
 		limit = min(limit, max(0, limit-time.Since(req.Turn.Started)))
 	}
-	idle, err := waitIdle(ctx, frames, session, limit)
-	if idle || err != nil {
-		return false, err
+	a.log.Info().Msg("the turn still runs on the App Server; it is followed to its end")
+	over := time.Now().Add(limit)
+	result, err := r.followToEnd(ctx, session, req, limit)
+	if err != nil || result != nil {
+		return seenEnd{result: result}, err
+	}
+	if idle, err := waitIdle(ctx, frames, session, time.Until(over)); idle || err != nil {
+		return seenEnd{}, err
 	}
 	a.log.Info().Msg("a turn that was left running is aborted: its time is over")
 	if _, err := session.Abort(ctx); err != nil {
-		return false, err
+		return seenEnd{}, err
 	}
-	idle, err = waitIdle(ctx, frames, session, r.opts.AbortGrace)
+	idle, err := waitIdle(ctx, frames, session, r.opts.AbortGrace)
 	if err == nil && !idle {
 		err = errStillRuns
 	}
-	return true, err
+	return seenEnd{aborted: true}, err
+}
+
+// followToEnd follows the turn that runs in the session. The result is nil where
+// its end was not seen within limit.
+func (r *Runner) followToEnd(ctx context.Context, session *appclient.Session, req engine.TurnRequest, limit time.Duration) (*appclient.TurnResult, error) {
+	following, leave := context.WithTimeout(ctx, limit)
+	defer leave()
+	turn, err := session.FollowTurn(following, appclient.Turn{ClientMessageID: req.Turn.ClientMessageID})
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		leave()
+		<-turn.Done()
+	}()
+	// It may have ended between the look at its state and the following.
+	if err := session.Sync(ctx); err != nil {
+		return nil, err
+	}
+	if session.LoopStatus().Idle() {
+		select {
+		case <-turn.Done():
+		case <-time.After(r.opts.SettleTime):
+			return nil, nil //nolint:nilnil // the end was missed, which is no error
+		}
+	}
+	result, err := turn.Wait(context.WithoutCancel(ctx))
+	switch {
+	case err == nil:
+		return result, nil
+	case ctx.Err() != nil:
+		return nil, context.Cause(ctx)
+	case errors.Is(err, appclient.ErrNotFollowed):
+		return nil, nil //nolint:nilnil // its time is over, which the caller sees
+	}
+	return nil, err
 }
 
 // waitIdle waits at most limit until the loop of the runtime is idle.
@@ -122,7 +181,7 @@ func waitIdle(ctx context.Context, frames *appclient.Subscription, session *appc
 // there once more after a while: the server may still be about to store what it
 // had just received when the connection broke. A server that died may have lost
 // what it had stored, but not what the model was seen to answer.
-func (r *Runner) settled(ctx context.Context, client *appclient.Client, req engine.TurnRequest) ([]appclient.Message, consumption, error) {
+func (r *Runner) settled(ctx context.Context, client *appclient.Client, req engine.TurnRequest, end *seenEnd) ([]appclient.Message, consumption, error) {
 	rt, id := req.Turn.Runtime, req.Turn.ClientMessageID
 	after, verdict, err := messagesAfter(ctx, client, rt, id)
 	if err != nil || verdict != notConsumed {
@@ -136,8 +195,12 @@ func (r *Runner) settled(ctx context.Context, client *appclient.Client, req engi
 	case <-ctx.Done():
 		return nil, cannotTell, context.Cause(ctx)
 	}
-	if _, err := r.awaitIdle(ctx, client, req); err != nil {
+	later, err := r.awaitIdle(ctx, client, req)
+	if err != nil {
 		return nil, cannotTell, err
+	}
+	if later.result != nil || later.aborted {
+		*end = later
 	}
 	return messagesAfter(ctx, client, rt, id)
 }
@@ -201,8 +264,12 @@ func reversed(messages []appclient.Message) []appclient.Message {
 	return out
 }
 
+// notificationStart begins the input of a turn that nobody has asked for: of a
+// background command that has ended, for instance.
+const notificationStart = "<task-notification>"
+
 // classify says what the messages after the input mean.
-func (r *Runner) classify(req engine.TurnRequest, after []appclient.Message, c consumption, aborted bool) (finding workflow.Finding, output, detail string) {
+func (r *Runner) classify(req engine.TurnRequest, after []appclient.Message, c consumption, end seenEnd) (finding workflow.Finding, output, detail string) {
 	switch c {
 	case cannotTell:
 		return workflow.FindingUnknown, "", "the App Server's list of messages does not tell whether the input arrived"
@@ -213,6 +280,9 @@ func (r *Runner) classify(req engine.TurnRequest, after []appclient.Message, c c
 	calls, open := 0, make(map[string]bool)
 	answer, last := "", ""
 	for _, message := range after {
+		if message.Type == appclient.DeltaUser && strings.HasPrefix(strings.TrimSpace(message.Text), notificationStart) {
+			break // what follows is a turn that the server began by itself
+		}
 		last = message.Type
 		switch message.Type {
 		case appclient.DeltaApprovalRequest, appclient.DeltaToolCall:
@@ -234,7 +304,7 @@ func (r *Runner) classify(req engine.TurnRequest, after []appclient.Message, c c
 	if last != appclient.DeltaAssistant || len(open) > 0 {
 		return workflow.FindingInterrupted, "", detail
 	}
-	if aborted || !r.restartedSince(req.Turn.Started) {
+	if end.aborted || !end.whole() && !r.restartedSince(req.Turn.Started) {
 		return workflow.FindingInterrupted, "", detail + ", and an answer that may be cut off"
 	}
 	return workflow.FindingFinished, answer, detail + ", and a whole answer"

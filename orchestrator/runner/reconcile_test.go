@@ -143,7 +143,7 @@ func TestReconcileWaitsForATurnThatStillRuns(t *testing.T) {
 	case <-time.After(5 * time.Second):
 		t.Error("Reconcile did not wait for the end of the turn")
 	}
-	if got.Finding != workflow.FindingInterrupted {
+	if got.Finding != workflow.FindingFinished || strings.TrimSpace(got.Output) != strings.TrimSpace(strings.Repeat("a ", 60)) {
 		t.Errorf("found = %+v", got)
 	}
 }

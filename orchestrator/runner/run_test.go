@@ -333,9 +333,12 @@ func TestNoConnection(t *testing.T) {
 		t.Fatal(err)
 	}
 	rec := &recorder{}
-	got := w.run(t, request("x", nil), rec)
-	if got.Reason != workflow.ReasonConnectionLost || !strings.Contains(got.Error, "no connection within 400ms") || !strings.Contains(got.Error, "refused") || len(rec.calls) > 0 {
-		t.Errorf("finished = %+v, recorded %q", got, rec.calls)
+	req := request("x", nil)
+	req.Workspace = w.dir
+	_, err := w.runner.Run(t.Context(), req, rec)
+	if unreachable := (*engine.UnreachableError)(nil); !errors.As(err, &unreachable) || !strings.Contains(err.Error(), "no connection within 400ms") ||
+		!strings.Contains(err.Error(), "refused") || len(rec.calls) > 0 {
+		t.Errorf("error = %v, recorded %q", err, rec.calls)
 	}
 	if err := w.Start(context.WithoutCancel(t.Context())); err != nil {
 		t.Fatal(err)

@@ -14,9 +14,11 @@ import (
 
 // Runner runs turns on one App Server. Its methods may be called from any goroutine.
 type Runner struct {
-	opts   Options
-	conn   *connection
-	agents agentTable
+	opts Options
+	conn *connection
+	// observer is a second connection, subscribed to all that runs on the first.
+	observer *connection
+	agents   agentTable
 
 	defaultModel defaultModel
 }
@@ -26,14 +28,14 @@ var _ engine.TurnRunner = (*Runner)(nil)
 // New makes a Runner. It connects when the first turn needs it.
 func New(opts Options) *Runner {
 	opts = opts.withDefaults()
-	return &Runner{opts: opts, conn: newConnection(opts)}
+	return &Runner{opts: opts, conn: newConnection(opts), observer: newConnection(opts)}
 }
 
-// Close ends the connection, and with it the turns that run. It is bounded in
+// Close ends the connections, and with it the turns that run. It is bounded in
 // time and may be called more than once.
 func (r *Runner) Close() error {
-	if err := r.conn.close(); err != nil {
-		return fmt.Errorf("close the connection to the App Server: %w", err)
+	if err := errors.Join(r.observer.close(), r.conn.close()); err != nil {
+		return fmt.Errorf("close the connections to the App Server: %w", err)
 	}
 	return nil
 }
@@ -44,6 +46,9 @@ func (r *Runner) Run(ctx context.Context, req engine.TurnRequest, rec engine.Rec
 	a := newAttempt(r, req, rec)
 	finished, err := a.run(ctx)
 	if failed := (*failure)(nil); errors.As(err, &failed) && ctx.Err() == nil {
+		if failed.reason == workflow.ReasonConnectionLost {
+			return workflow.TurnFinished{}, &engine.UnreachableError{Err: failed.err} // it comes before Sending
+		}
 		a.log.Debug().Err(failed.err).Str("reason", string(failed.reason)).Msg("turn failed")
 		finished, err = failed.finished(), nil
 	}

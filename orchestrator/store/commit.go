@@ -105,7 +105,7 @@ func (s *Store) appendEvent(ctx context.Context, tx *sql.Tx, state workflow.Stat
 // markConversations keeps one turn at a time in a conversation.
 func (s *Store) markConversations(ctx context.Context, tx *sql.Tx, state workflow.State, event workflow.Event) error {
 	switch body := event.Body.(type) {
-	case workflow.TaskSubmitted, workflow.TaskClaimed, workflow.TurnAccepted, workflow.QuestionAsked, workflow.QuestionAnswered,
+	case workflow.TaskSubmitted, workflow.TaskClaimed, workflow.TurnAccepted, workflow.QuestionAsked,
 		workflow.ProgressReported, workflow.TaskSpawned:
 		return nil // none of these begins or ends a sent turn
 	case workflow.TurnSending:

@@ -127,7 +127,8 @@ func endingSection() section {
 		{name: "handoff_message", of: agents, typ: "text", about: "what it says to that node", value: text()},
 		{name: "reset", of: agents, typ: "duration", about: "of `quota`: how long the quota is used up", value: duration()},
 		{name: "exit_code", of: "checks", typ: "number", about: "default: 1 where it failed", value: count()},
-		{name: "by", of: "gates", typ: "text", about: "who answers; default: `" + person + "`", value: text()},
+		{name: "answer", of: "agents, checks", typ: "text", about: "of `uncertain`, and of a `crash` in a check with `rerun: false`, where a person is asked: their answer, `continue`, `retry` or `fail`, of a check `passed`, `failed` or `retry`; default: `fail`, of a check `failed`", value: text()},
+		{name: "by", of: "agents, checks, gates", typ: "text", about: "who answers; default: `" + person + "`", value: text()},
 		{name: "comment", of: "gates", typ: "text", about: "what they say", value: text()},
 		{name: "nodes", of: "sub-teams", typ: "names with endings", about: "how the nodes of the sub-team end; it is run then. Without it the sub-team ends as `reason` says, and is not run", value: nodesValue()},
 	}}

@@ -207,6 +207,8 @@ func (p *parser) endingFields(e *Ending, of *node) reads {
 		all["comment"], all["by"] = text(&e.Output, "the comment"), text(&e.By, "by")
 	case workflow.KindCheck:
 		all["output"], all["error"] = output, text(&e.Error, "the error")
+		all["answer"] = p.uncertainAnswer(&e.Answer, string(workflow.ReasonPassed), string(workflow.ReasonFailed), workflow.AnswerRetry)
+		all["by"] = text(&e.By, "by")
 		all["exit_code"] = func(n *yaml.Node) { e.ExitCode = p.Count(n, "exit_code") }
 	case workflow.KindTeam:
 		all["output"], all["outcome"], all["summary"] = output, text(&e.Outcome, "the outcome"), text(&e.Summary, "the summary")
@@ -219,6 +221,8 @@ func (p *parser) endingFields(e *Ending, of *node) reads {
 		all["data"], all["tokens"] = p.data(&e.Data, of), p.tokens(e)
 		all["reset"] = func(n *yaml.Node) { e.Reset = p.Duration(n, "reset", 1) }
 		all["handoff"] = func(n *yaml.Node) { e.Handoff, _ = p.Text(n, "handoff of "+of.name) }
+		all["answer"] = p.uncertainAnswer(&e.Answer, workflow.AnswerContinue, workflow.AnswerRetry, workflow.AnswerFail)
+		all["by"] = text(&e.By, "by")
 		all["handoff_message"] = text(&e.HandoffMessage, "the handoff_message")
 		all["calls"] = func(n *yaml.Node) {
 			for _, item := range p.List(n) {
@@ -227,6 +231,11 @@ func (p *parser) endingFields(e *Ending, of *node) reads {
 		}
 	}
 	return all
+}
+
+// uncertainAnswer reads what a person decides about a turn that is uncertain.
+func (p *parser) uncertainAnswer(target *string, choices ...string) func(*yaml.Node) {
+	return func(n *yaml.Node) { *target, _ = p.Choice(n, "answer", choices) }
 }
 
 func (p *parser) data(target *map[string]any, of *node) func(*yaml.Node) {

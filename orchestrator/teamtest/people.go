@@ -3,6 +3,7 @@ package teamtest
 import (
 	"cmp"
 	"context"
+	"slices"
 	"strings"
 	"time"
 
@@ -18,6 +19,8 @@ const person = "scenario"
 type people struct {
 	gates     map[turnKey]*openGate
 	questions map[questionKey]*Call
+	// endings are those that turns have played last.
+	endings map[turnKey]*Ending
 	// fates are what became of calls; one about which a person was asked is CallAsked.
 	fates map[*Call]string
 	// played are the endings whose calls have been made.
@@ -36,7 +39,7 @@ type questionKey struct {
 
 func newPeople() people {
 	return people{
-		gates: map[turnKey]*openGate{}, questions: map[questionKey]*Call{}, fates: map[*Call]string{},
+		gates: map[turnKey]*openGate{}, questions: map[questionKey]*Call{}, fates: map[*Call]string{}, endings: map[turnKey]*Ending{},
 	}
 }
 
@@ -86,6 +89,10 @@ func (s *simulation) questions(state workflow.State) []act {
 	var acts []act
 	for _, q := range state.Questions {
 		key := questionKey{state.Task, q.ID}
+		if q.Kind == workflow.QuestionUncertain {
+			acts = append(acts, s.decideUncertain(state.Task, q))
+			continue
+		}
 		call, known := s.people.questions[key]
 		if !known {
 			call = s.people.callOf(s.player.current(state.Task, q.Turn), q)
@@ -105,6 +112,21 @@ func (s *simulation) questions(state workflow.State) []act {
 		})
 	}
 	return acts
+}
+
+// decideUncertain is what a person does about a turn that nobody knows the end of.
+func (s *simulation) decideUncertain(task string, q workflow.Question) act {
+	key := turnKey{task, q.Turn}
+	answer, by := q.Choices[len(q.Choices)-1], person
+	if slices.Contains(q.Choices, string(workflow.ReasonFailed)) {
+		answer = string(workflow.ReasonFailed)
+	}
+	if e := s.people.endings[key]; e != nil {
+		answer, by = cmp.Or(e.Answer, answer), cmp.Or(e.By, by)
+	}
+	return act{at: s.clock.Now(), order: orderAnswer, key: key, do: func(ctx context.Context) error {
+		return s.applied(s.engine.engine.AnswerQuestion(ctx, task, q.ID, answer, by))
+	}}
 }
 
 // current is the ending that a turn plays now; nil when there is none.

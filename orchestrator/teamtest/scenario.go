@@ -98,8 +98,10 @@ type Ending struct {
 	Takes *time.Duration
 	// Reset is how long a quota is used up.
 	Reset time.Duration
-	// By is who answers a gate.
+	// By is who answers a gate, or decides about a turn that is uncertain.
 	By string
+	// Answer is what a person decides about a turn that is uncertain; empty is to let it fail.
+	Answer string
 	// Handoff and HandoffMessage are given with the tool handoff.
 	Handoff, HandoffMessage string
 	// Calls are the tools that the agent calls before it ends.

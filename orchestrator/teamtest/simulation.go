@@ -95,9 +95,8 @@ func (s *simulation) ending(ctx context.Context, task string, turn workflow.Turn
 	if len(e.Calls) > 0 {
 		s.people.played = append(s.people.played, e)
 	}
-	if workflow.Reason(e.Reason) == workflow.ReasonUncertain {
-		s.lost[turnKey{task, turn.ID}] = true
-	}
+	s.lost[turnKey{task, turn.ID}] = workflow.Reason(e.Reason) == workflow.ReasonUncertain
+	s.people.endings[turnKey{task, turn.ID}] = e
 	return e, nil
 }
 
@@ -222,7 +221,7 @@ func (s *simulation) quietTurn(state workflow.State, turn workflow.Turn, paused 
 	key := turnKey{state.Task, turn.ID}
 	busy := fmt.Errorf("turn %d of task %s, %s, is %s: %w", turn.ID, state.Task, turn.Node, turn.State, errBusy)
 	switch {
-	case turn.Kind == workflow.KindGate:
+	case turn.Kind == workflow.KindGate, turn.State == workflow.TurnUncertain:
 		return nil
 	case s.asleep[key] != nil && turn.Stopping == "":
 		return nil

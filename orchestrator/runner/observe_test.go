@@ -1,0 +1,76 @@
+package runner
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/seed-e05a5b32/orchestrator/appclient/apptest"
+	"github.com/seed-e05a5b32/orchestrator/orchestrator/engine"
+	"github.com/seed-e05a5b32/orchestrator/workflow"
+)
+
+// cutWorker ends the runner's first connection as a broken network would, when the
+// model is at work.
+func (w *world) cutWorker(t *testing.T) {
+	t.Helper()
+	client, err := w.runner.conn.get(t.Context())
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	if err := client.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+// A turn whose connection dies goes on, and its whole answer is taken from the second one.
+func TestTurnOutlivesItsConnection(t *testing.T) {
+	w := newWorld(t, script(apptest.Turn{
+		{Say: strings.Repeat("a ", 40), ChunkDelay: 20 * time.Millisecond}, {Usage: &apptest.Usage{PromptTokens: 7, CompletionTokens: 3}},
+	}), nil)
+	rec := &recorder{}
+	rec.onProgress = func(p engine.Progress) {
+		if p.Kind == engine.ProgressText && len(rec.kinds()) == 3 {
+			w.cutWorker(t)
+		}
+	}
+	got := w.run(t, request("x", nil), rec)
+	if got.Reason != workflow.ReasonEndTurn || strings.TrimSpace(got.Output) != strings.TrimSpace(strings.Repeat("a ", 40)) || got.Usage.TotalTokens != 10 {
+		t.Errorf("finished = %+v", got)
+	}
+	if w.ModelRequests() != 1 {
+		t.Errorf("%d requests", w.ModelRequests())
+	}
+}
+
+// A person who is asked when the connection dies is asked once, and the answer counts.
+func TestApprovalOutlivesItsConnection(t *testing.T) {
+	w := newWorld(t, apptest.Options{Exec: true}, nil)
+	agent := &workflow.Agent{Name: "worker", Prompt: "x", Approvals: workflow.Approvals{Otherwise: "ask"}}
+	answer := make(chan struct{})
+	rec := &recorder{ask: func(ctx context.Context, _ engine.Question) (engine.Answer, error) {
+		select {
+		case <-answer:
+			return engine.Answer{Text: workflow.AnswerAllow, By: "ada"}, nil
+		case <-ctx.Done():
+			return engine.Answer{}, context.Cause(ctx)
+		}
+	}}
+	rec.onProgress = func(p engine.Progress) {
+		if p.Kind == engine.ProgressApproval {
+			go w.cutWorker(t)
+		}
+		if p.Kind == engine.ProgressReconcile {
+			close(answer)
+		}
+	}
+	got := w.run(t, request(`[[tool:Bash:{"command":"touch x","description":"x"}]] [[say:done]]`, agent), rec)
+	if got.Reason != workflow.ReasonEndTurn || strings.TrimSpace(got.Output) != "done" || got.ToolCalls != 1 {
+		t.Errorf("finished = %+v", got)
+	}
+	if rec.asked() != 1 {
+		t.Errorf("asked %d times", rec.asked())
+	}
+}
