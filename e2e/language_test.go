@@ -266,7 +266,7 @@ func TestBudgetStopsATurn(t *testing.T) {
 	env, data := environment(t, model), t.TempDir()
 	team := teamFile(t, `version: 1
 name: budget
-limits: {tokens: 1}
+limits: {tokens: 1, at_limit: pause}
 agents:
   worker: {prompt: Work., permission_mode: unrestricted}
 start: worker
@@ -274,29 +274,40 @@ message: begin
 handoffs:
   - {from: worker, on: end_turn, to: succeeded}
   - {from: worker, on: [error, cancelled, llm_api_error], to: failed}
+  - {from: worker, on: "*", to: failed}
 `)
-	// Only what is not covered pauses.
-	source := read(t, team)
-	write(t, team, strings.ReplaceAll(source, "limits: {tokens: 1}", "limits: {tokens: 1, at_limit: pause}")+"  - {from: worker, on: \"*\", to: failed}\n")
-	server := startAppServer(t, env)
+	url := startAppServer(t, env).url
+	task := pausedAtLimit(t, env, team, url, data)
+	raisedToTheEnd(t, env, task, url, data)
+	if n := opened(model, "begin"); n != 2 { // the message, and the one that says that it goes on
+		t.Errorf("the turn was opened %d times, want 2", n)
+	}
+}
+
+// pausedAtLimit runs a team until a limit of tokens has stopped a turn that would
+// take minutes, and returns its task.
+func pausedAtLimit(t *testing.T, env []string, team, url, data string) string {
+	t.Helper()
 	started := time.Now()
-	r := orchestrator(t, env, "run", team, "--app-server", server.url, "--data-dir", data, "--json")
+	r := orchestrator(t, env, "run", team, "--app-server", url, "--data-dir", data, "--json")
 	if r.status != 6 {
 		t.Fatalf("status %d, want 6: paused\n%s\n%s", r.status, r.stdout, r.stderr)
 	}
 	if took := time.Since(started); took > 4*time.Minute {
 		t.Errorf("it took %s: the turn was not aborted while it streamed", took)
 	}
-	task := lastLine(t, r).Task
+	return lastLine(t, r).Task
+}
+
+// raisedToTheEnd raises the limit of tokens and runs the task to its end.
+func raisedToTheEnd(t *testing.T, env []string, task, url, data string) {
+	t.Helper()
 	if again := orchestrator(t, env, "resume", task, "--tokens", "1000000", "--data-dir", data); again.status != 0 {
 		t.Fatalf("resume: status %d\n%s\n%s", again.status, again.stdout, again.stderr)
 	}
-	r = orchestrator(t, env, "run", "--resume", task, "--app-server", server.url, "--data-dir", data, "--json")
+	r := orchestrator(t, env, "run", "--resume", task, "--app-server", url, "--data-dir", data, "--json")
 	if got := lastLine(t, r); r.status != 0 || got.State != "succeeded" {
 		t.Fatalf("status %d\n%s\n%s", r.status, r.stdout, r.stderr)
-	}
-	if n := opened(model, "begin"); n != 2 { // the message, and the one that says that it goes on
-		t.Errorf("the turn was opened %d times, want 2", n)
 	}
 }
 
@@ -342,26 +353,12 @@ handoffs:
   - {from: two, on: end_turn, to: succeeded}
   - {from: "*", on: "*", to: failed}
 `)
-	server := startAppServer(t, env)
-	started := time.Now()
-	r := orchestrator(t, env, "run", team, "--app-server", server.url, "--data-dir", data, "--json")
-	if r.status != 6 {
-		t.Fatalf("status %d, want 6: paused\n%s\n%s", r.status, r.stdout, r.stderr)
-	}
-	if took := time.Since(started); took > 4*time.Minute {
-		t.Errorf("it took %s: the turn was not aborted while it streamed", took)
-	}
-	task := lastLine(t, r).Task
+	url := startAppServer(t, env).url
+	task := pausedAtLimit(t, env, team, url, data)
 	if alone := orchestrator(t, env, "resume", task+".1.1", "--data-dir", data); alone.status != 2 || !strings.Contains(alone.stderr, "orchestrator resume "+task) {
 		t.Errorf("resume of the sub-team alone: status %d\n%s", alone.status, alone.stderr)
 	}
-	if again := orchestrator(t, env, "resume", task, "--tokens", "1000000", "--data-dir", data); again.status != 0 {
-		t.Fatalf("resume: status %d\n%s\n%s", again.status, again.stdout, again.stderr)
-	}
-	r = orchestrator(t, env, "run", "--resume", task, "--app-server", server.url, "--data-dir", data, "--json")
-	if got := lastLine(t, r); r.status != 0 || got.State != "succeeded" {
-		t.Fatalf("status %d\n%s\n%s", r.status, r.stdout, r.stderr)
-	}
+	raisedToTheEnd(t, env, task, url, data)
 	if first, second := opened(model, "the first step"), opened(model, "the second step"); first != 1 || second != 2 {
 		t.Errorf("the first step was opened %d times, the second %d times; want 1, and 2: the message, and the one that says that it goes on", first, second)
 	}

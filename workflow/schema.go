@@ -3,6 +3,7 @@ package workflow
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"regexp"
 	"slices"
 	"strings"
@@ -28,17 +29,23 @@ func Schema() ([]byte, error) {
 	for _, s := range sections[1:] {
 		definitions[s.name] = s.schema()
 	}
-	root := sections[0].schema()
+	return SchemaDocument(schemaID, "Team file", sections[0].schema(), definitions)
+}
+
+// SchemaDocument is a JSON Schema (draft 2020-12) as text: root under a name, with
+// the definitions that it refers to as "#/$defs/...". It adds to root. An error says
+// that something in it has no form in JSON.
+func SchemaDocument(id, title string, root, definitions map[string]any) ([]byte, error) {
 	root["$schema"] = "https://json-schema.org/draft/2020-12/schema"
-	root["$id"] = schemaID
-	root["title"] = "Team file"
+	root["$id"] = id
+	root["title"] = title
 	root["$defs"] = definitions
 	var b bytes.Buffer
 	encoder := json.NewEncoder(&b)
 	encoder.SetEscapeHTML(false)
 	encoder.SetIndent("", "  ")
 	if err := encoder.Encode(root); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("write the schema as JSON: %w", err)
 	}
 	return b.Bytes(), nil
 }

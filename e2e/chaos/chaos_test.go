@@ -138,54 +138,45 @@ func deaths(r *rand.Rand, n int) func() (death, bool) {
 	}
 }
 
-// daemonKilled kills the daemon n times, in worlds that follow each other.
-func daemonKilled(t *testing.T, r *report, n int) {
-	random := random(t)
+// inWorlds has play make faults in one world on the scripted App Server after the
+// other, until there were n of a kind.
+func inWorlds(t *testing.T, r *report, name, kind string, n, tasks int, word time.Duration, play func(w *world, left int) outcome) {
 	for left := n; left > 0; {
 		dir := t.TempDir()
-		s := startScripted(t, dir, pace{word: time.Millisecond})
-		w := newWorld(t, dir, s, s.address(), 24)
-		w.run(deaths(random, left))
-		o := w.verify(false)
-		r.add("scripted: daemon at any time", o)
-		left -= sum(o, "daemon")
+		s := startScripted(t, dir, pace{word: word})
+		o := play(newWorld(t, dir, s, s.address(), tasks), left)
+		r.add(name, o)
+		left -= sum(o, kind)
 		if t.Failed() {
 			return
 		}
 	}
+}
+
+// daemonKilled kills the daemon n times, in worlds that follow each other.
+func daemonKilled(t *testing.T, r *report, n int) {
+	random := random(t)
+	inWorlds(t, r, "scripted: daemon at any time", "daemon", n, 24, time.Millisecond, func(w *world, left int) outcome {
+		w.run(deaths(random, left))
+		return w.verify(false)
+	})
 }
 
 // serverKilled kills the scripted App Server n times.
 func serverKilled(t *testing.T, r *report, n int) {
 	random := random(t)
-	for left := n; left > 0; {
-		dir := t.TempDir()
-		s := startScripted(t, dir, pace{word: 10 * time.Millisecond})
-		w := newWorld(t, dir, s, s.address(), 12)
-		o := w.during(func() error { return w.killServer(random, left, false) }, survive, false)
-		r.add("scripted: App Server", o)
-		left -= sum(o, "App Server")
-		if t.Failed() {
-			return
-		}
-	}
+	inWorlds(t, r, "scripted: App Server", "App Server", n, 12, 10*time.Millisecond, func(w *world, left int) outcome {
+		return w.during(func() error { return w.killServer(random, left, false) }, survive, false)
+	})
 }
 
 // bothKilled kills daemon and App Server at the same time.
 func bothKilled(t *testing.T, r *report, n int) {
 	random := random(t)
-	for left := n; left > 0; {
-		dir := t.TempDir()
-		s := startScripted(t, dir, pace{word: 10 * time.Millisecond})
-		w := newWorld(t, dir, s, s.address(), 12)
+	inWorlds(t, r, "scripted: daemon and App Server", "App Server", n, 12, 10*time.Millisecond, func(w *world, left int) outcome {
 		dies := deaths(rand.New(rand.NewPCG(random.Uint64(), 0)), left)
-		o := w.during(func() error { return w.killServer(random, left, false) }, dies, false)
-		r.add("scripted: daemon and App Server", o)
-		left -= sum(o, "App Server")
-		if t.Failed() {
-			return
-		}
-	}
+		return w.during(func() error { return w.killServer(random, left, false) }, dies, false)
+	})
 }
 
 // survive is no death.

@@ -75,35 +75,16 @@ func paid(_ context.Context, req TurnRequest, _ Recorder) (workflow.TurnFinished
 // approve answers every gate of a task until it ends.
 func approve(t testing.TB, e *Engine, s *store.Store, task string) {
 	t.Helper()
-	sub := e.Subscribe(task)
-	done := make(chan struct{})
-	t.Cleanup(func() {
-		sub.Close()
-		<-done
-	})
-	answer := func(state workflow.State) {
+	react(t, e, s, task, func(state workflow.State) error {
 		gate := openGate(state)
 		if gate == 0 {
-			return
+			return nil
 		}
-		_, err := e.AnswerGate(context.Background(), task, gate, true, "ann", "")
-		if err != nil && !errors.Is(err, workflow.ErrStale) && !errors.Is(err, workflow.ErrTerminal) && !errors.Is(err, ErrStopped) && !errors.Is(err, errCrash) {
-			t.Errorf("answer the gate: %v", err)
+		if _, err := e.AnswerGate(context.Background(), task, gate, true, "ann", ""); err != nil {
+			return fmt.Errorf("answer the gate: %w", err)
 		}
-	}
-	if state, err := s.Task(t.Context(), task); err != nil {
-		t.Error(err)
-	} else {
-		answer(state)
-	}
-	go func() {
-		defer close(done)
-		for u := range sub.Updates() {
-			if u.Record != nil {
-				answer(u.Record.State)
-			}
-		}
-	}()
+		return nil
+	})
 }
 
 type prices map[string]int64

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -47,6 +48,16 @@ func (e *Engine) shorten(key turnKey, team *workflow.Team, output, kept string) 
 		}
 	}
 	return excerpt(output, limit, file), file, nil
+}
+
+// keepOutput is shorten, and waits while there is no room. ctx does not end it:
+// the turn has ended.
+func (e *Engine) keepOutput(ctx context.Context, key turnKey, team *workflow.Team, output, kept string) (short, file string, err error) {
+	err = e.persist(context.WithoutCancel(ctx), func() (err error) {
+		short, file, err = e.shorten(key, team, output, kept)
+		return err
+	})
+	return short, file, err
 }
 
 // excerpt is the beginning and the end of an output, and says where all of it is.

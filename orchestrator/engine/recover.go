@@ -98,12 +98,7 @@ func (e *Engine) reconcileTurn(ctx context.Context, w *work) next {
 		return next{again: true}
 	}
 	found.Turn, found.Attempt = w.key.turn, w.key.attempt
-	output := found.Output
-	err = e.persist(context.WithoutCancel(ctx), func() (err error) {
-		found.Output, found.OutputFile, err = e.shorten(w.key, team, output, "")
-		return err
-	})
-	if err != nil {
+	if found.Output, found.OutputFile, err = e.keepOutput(ctx, w.key, team, found.Output, ""); err != nil {
 		e.handle(ctx, w.key.task, "keep the long output", err)
 		return next{}
 	}

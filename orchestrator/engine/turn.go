@@ -155,12 +155,8 @@ func (e *Engine) finish(ctx context.Context, key turnKey, finished workflow.Turn
 	ent := e.acquire(key.task)
 	defer e.release(ent)
 	if _, team, err := e.current(context.WithoutCancel(ctx), ent); err == nil {
-		output, kept := finished.Output, finished.OutputFile
-		err = e.persist(context.WithoutCancel(ctx), func() (err error) {
-			finished.Output, finished.OutputFile, err = e.shorten(key, team, output, kept)
-			return err
-		})
-		if err != nil { // what cannot be kept must not be taken for the whole
+		if finished.Output, finished.OutputFile, err = e.keepOutput(ctx, key, team, finished.Output, finished.OutputFile); err != nil {
+			// What cannot be kept must not be taken for the whole.
 			e.handle(ctx, key.task, "keep the long output", err)
 			return
 		}

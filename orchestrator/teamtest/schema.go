@@ -1,9 +1,6 @@
 package teamtest
 
 import (
-	"bytes"
-	"encoding/json"
-	"fmt"
 	"regexp"
 	"strings"
 
@@ -25,19 +22,7 @@ func Schema() ([]byte, error) {
 	for _, s := range all[1:] {
 		definitions[s.name] = s.schema()
 	}
-	root := all[0].schema()
-	root["$schema"] = "https://json-schema.org/draft/2020-12/schema"
-	root["$id"] = schemaID
-	root["title"] = "Scenario file"
-	root["$defs"] = definitions
-	var b bytes.Buffer
-	encoder := json.NewEncoder(&b)
-	encoder.SetEscapeHTML(false)
-	encoder.SetIndent("", "  ")
-	if err := encoder.Encode(root); err != nil {
-		return nil, fmt.Errorf("write the schema as JSON: %w", err)
-	}
-	return b.Bytes(), nil
+	return workflow.SchemaDocument(schemaID, "Scenario file", all[0].schema(), definitions)
 }
 
 // link is a link of the page.
