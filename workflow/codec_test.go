@@ -16,7 +16,7 @@ func TestEventCodec(t *testing.T) {
 	at := time.Date(2026, 1, 2, 3, 4, 5, 678000, time.UTC)
 	limits := Limits{Turns: 1, Tokens: 2, Duration: time.Minute, Cost: 3, AtLimit: AtLimitPause}
 	bodies := []EventBody{
-		TaskSubmitted{
+		TaskSubmitted{Priority: 2, Batch: "01B", Schedule: "nightly", 
 			Task: "T", Team: "t", Revision: "r", Input: map[string]any{"goal": "g", "yes": true}, Workspace: "/w", GitBranch: "b",
 			Parent: &Parent{Task: "P", Turn: 1, Attempt: 2, Spawned: true}, Limits: limits,
 		},

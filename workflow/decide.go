@@ -122,6 +122,7 @@ func (d *decision) submitted(b TaskSubmitted) error {
 	}
 	d.s.Task, d.s.Team, d.s.Revision, d.s.Workspace, d.s.GitBranch = b.Task, b.Team, b.Revision, b.Workspace, b.GitBranch
 	d.s.Parent = b.Parent
+	d.s.Priority, d.s.Batch, d.s.Schedule = b.Priority, b.Batch, b.Schedule
 	if b.Limits.set() {
 		d.s.Limits = b.Limits.combine(d.team.Limits)
 	}

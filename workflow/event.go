@@ -27,6 +27,10 @@ type (
 		// Parent and Limits are of a task that another task started.
 		Parent *Parent `json:"parent,omitempty"`
 		Limits Limits  `json:"limits,omitzero"`
+		// Priority, Batch and Schedule are as in State.
+		Priority int    `json:"priority,omitempty"`
+		Batch    string `json:"batch,omitempty"`
+		Schedule string `json:"schedule,omitempty"`
 	}
 	// TaskClaimed says that the engine has taken the task up.
 	TaskClaimed struct{}

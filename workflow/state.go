@@ -56,6 +56,12 @@ type State struct {
 	// Parent is the turn of another task that this one was started by; nil for a
 	// task that a person submitted.
 	Parent *Parent `json:"parent,omitempty"`
+	// Priority says which tasks are claimed first: those with a higher one; 0 is the usual one.
+	Priority int `json:"priority,omitempty"`
+	// Batch is the ID of the batch that the task is an item of, and Schedule the
+	// name of the schedule that it was submitted by.
+	Batch    string `json:"batch,omitempty"`
+	Schedule string `json:"schedule,omitempty"`
 	// Limits are those of the parent's node for this task, already the smaller
 	// ones together with the team's, and with what was raised since.
 	Limits  Limits    `json:"limits,omitzero"`

@@ -20,6 +20,9 @@ type Submission struct {
 	// Key is the idempotency key; empty is none. It is kept for ever: the same
 	// key gives the same task, also when that has ended.
 	Key string
+	// Priority, Batch and Schedule are as in workflow.State.
+	Priority        int
+	Batch, Schedule string
 }
 
 // Submit stores a new task. It is driven from then on if Run is running, and
@@ -54,6 +57,7 @@ func (e *Engine) Submit(ctx context.Context, sub Submission) (state workflow.Sta
 	state, created, err = e.create(ctx, e.raw, sub.Team, workflow.TaskSubmitted{
 		Task: id, Team: sub.Team.Name, Revision: sub.Team.Revision, Input: sub.Input,
 		Workspace: place.Directory, GitBranch: place.GitBranch,
+		Priority: sub.Priority, Batch: sub.Batch, Schedule: sub.Schedule,
 	}, sub.Key)
 	if err == nil && !created { // somebody else was faster
 		err = sameSubmission(sub, state)

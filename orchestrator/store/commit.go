@@ -53,10 +53,11 @@ func (s *Store) Create(ctx context.Context, state workflow.State, event workflow
 			}
 		}
 		_, err := tx.ExecContext(ctx,
-			`INSERT INTO tasks (id, idempotency_key, team, revision, status, version, state, created, updated, wake_at, parent)
-			 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-			state.Task, sql.NullString{String: key, Valid: key != ""}, state.Team, state.Revision, string(state.Status), state.Version,
-			string(enc.state), micros(state.Created), micros(state.Updated), wakeMicros(state.WakeAt), parentOf(state))
+			`INSERT INTO tasks (id, idempotency_key, team, revision, status, version, state, created, updated, wake_at, parent, priority, batch, schedule)
+			 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+			state.Task, optional(key), state.Team, state.Revision, string(state.Status), state.Version,
+			string(enc.state), micros(state.Created), micros(state.Updated), wakeMicros(state.WakeAt), parentOf(state),
+			state.Priority, optional(state.Batch), optional(state.Schedule))
 		if err != nil {
 			return s.fail(ctx, "create task", err)
 		}
@@ -171,3 +172,6 @@ func (s *Store) giveBackConversations(ctx context.Context, tx *sql.Tx, state wor
 		 WHERE active_task = ? AND active_turn NOT IN (SELECT value FROM json_each(?))`, state.Task, string(list))
 	return s.fail(ctx, "give the conversation back", err)
 }
+
+// optional is NULL for an empty text.
+func optional(text string) sql.NullString { return sql.NullString{String: text, Valid: text != ""} }

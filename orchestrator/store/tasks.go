@@ -35,6 +35,8 @@ type Filter struct {
 	// Status selects tasks in any of these states; empty means all.
 	Status []workflow.TaskState
 	Team   string
+	// Batch and Schedule select the tasks that come from one of them; empty means all.
+	Batch, Schedule string
 	// Children includes tasks that other tasks started.
 	Children bool
 	// Limit is the most tasks to return; 0 means 100.
@@ -116,6 +118,12 @@ func (s *Store) List(ctx context.Context, f Filter) ([]workflow.State, error) {
 	}
 	if f.Team != "" {
 		where, args = append(where, "team = ?"), append(args, f.Team)
+	}
+	if f.Batch != "" {
+		where, args = append(where, "batch = ?"), append(args, f.Batch)
+	}
+	if f.Schedule != "" {
+		where, args = append(where, "schedule = ?"), append(args, f.Schedule)
 	}
 	if !f.Children {
 		where = append(where, "parent IS NULL")

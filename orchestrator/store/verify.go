@@ -122,12 +122,12 @@ func (s *Store) verifyFiles(task string, journal []workflow.Recorded) error {
 // verifyRow reads a task and compares the columns with the state.
 func (s *Store) verifyRow(ctx context.Context, tx *sql.Tx, task string) (workflow.State, error) {
 	var text []byte
-	var team, revision, status, parent string
-	var version, created, updated int64
+	var team, revision, status, parent, batch, schedule string
+	var version, created, updated, priority int64
 	var wake sql.NullInt64
 	err := tx.QueryRowContext(ctx,
-		"SELECT state, team, revision, status, COALESCE(parent, ''), version, created, updated, wake_at FROM tasks WHERE id = ?", task).
-		Scan(&text, &team, &revision, &status, &parent, &version, &created, &updated, &wake)
+		"SELECT state, team, revision, status, COALESCE(parent, ''), version, created, updated, wake_at, priority, COALESCE(batch, ''), COALESCE(schedule, '') FROM tasks WHERE id = ?", task).
+		Scan(&text, &team, &revision, &status, &parent, &version, &created, &updated, &wake, &priority, &batch, &schedule)
 	if errors.Is(err, sql.ErrNoRows) {
 		return workflow.State{}, fmt.Errorf("task %q: %w", task, ErrNotFound)
 	}
@@ -150,6 +150,9 @@ func (s *Store) verifyRow(ctx context.Context, tx *sql.Tx, task string) (workflo
 		{"version", version, state.Version},
 		{"created", created, micros(state.Created)},
 		{"updated", updated, micros(state.Updated)},
+		{"priority", priority, int64(state.Priority)},
+		{"batch", batch, state.Batch},
+		{"schedule", schedule, state.Schedule},
 		{"wake_at", wake, wakeMicros(state.WakeAt)},
 	} {
 		if c.have != c.wants {
