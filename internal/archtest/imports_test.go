@@ -31,11 +31,14 @@ var allowed = map[string][]string{
 	"orchestrator/check":     {"workflow", "orchestrator/engine"},
 	"orchestrator/prices":    {"internal/suggest", "workflow"},
 	"orchestrator/workspace": {},
+	"orchestrator/schedule":  {"workflow", "orchestrator/store", "orchestrator/engine"},
+	"orchestrator/notify":    {"orchestrator/store", "orchestrator/engine"},
 	"orchestrator/runner":    {"workflow", "roles", "appclient", "orchestrator/engine"},
 	"orchestrator": {
 		"workflow", "roles", "appclient", "appclient/apptest",
 		"orchestrator/store", "orchestrator/engine", "orchestrator/runner", "orchestrator/appserver",
 		"orchestrator/check", "orchestrator/prices", "orchestrator/workspace",
+		"orchestrator/schedule", "orchestrator/notify",
 	},
 	"cmd/orchestrator": {
 		"internal/suggest",
