@@ -119,6 +119,9 @@ func parseCron(text string) (*cron.SpecSchedule, error) {
 	if !ok {
 		return nil, fmt.Errorf("%w: %q is of a kind that is not known", ErrCron, text)
 	}
+	if wall.Second == 0 || wall.Minute == 0 || wall.Hour == 0 || wall.Month == 0 { // a lone comma; Next would search long
+		return nil, fmt.Errorf("%w: %q: a field is empty", ErrCron, text)
+	}
 	wall.Location = time.UTC
 	return wall, nil
 }

@@ -25,7 +25,8 @@ type Schedule struct {
 	// Updated is when it was last changed by a file or a person.
 	Updated time.Time
 
-	file bool // enabled as the file says
+	file  bool // enabled as the file says
+	times string
 }
 
 // ScheduleSpec is a schedule to be kept; see Schedule.
@@ -33,6 +34,8 @@ type ScheduleSpec struct {
 	Name    string
 	Spec    json.RawMessage
 	Hash    string
+	// Times changes when the times do.
+	Times   string
 	Source  string
 	Enabled bool
 }
@@ -75,7 +78,8 @@ type Fire struct {
 
 // SetSchedules makes these the schedules that there are. A new one begins now. One
 // that is known keeps its history, its time of creation and whether it is enabled,
-// unless its file says otherwise than it did before. One that is not among them is marked as removed and kept. One that comes
+// unless its file says otherwise than it did before. One whose times are others
+// fires by them from now on. One that is not among them is marked as removed and kept. One that comes
 // back begins again now. Errors: ErrStorage.
 func (s *Store) SetSchedules(ctx context.Context, specs []ScheduleSpec, at time.Time) error {
 	return s.write(ctx, "set the schedules", func(tx *sql.Tx) error {
@@ -95,7 +99,7 @@ func (s *Store) SetSchedules(ctx context.Context, specs []ScheduleSpec, at time.
 				if old.file == spec.Enabled {
 					enabled = old.Enabled
 				}
-				if old.Enabled || !enabled {
+				if (old.Enabled || !enabled) && old.times == spec.Times {
 					considered = old.Considered
 				}
 				if old.Hash == spec.Hash && old.Source == spec.Source && old.Enabled == enabled && old.file == spec.Enabled {
@@ -103,10 +107,10 @@ func (s *Store) SetSchedules(ctx context.Context, specs []ScheduleSpec, at time.
 				}
 			}
 			_, err := tx.ExecContext(ctx,
-				`INSERT INTO schedules (name, spec, hash, source, enabled, file_enabled, removed, created, considered, updated)
-				 VALUES (?1, ?2, ?3, ?4, ?5, ?6, FALSE, ?7, ?8, ?7)
-				 ON CONFLICT DO UPDATE SET spec = ?2, hash = ?3, source = ?4, enabled = ?5, file_enabled = ?6, removed = FALSE, considered = ?8, updated = ?7`,
-				spec.Name, string(spec.Spec), spec.Hash, spec.Source, enabled, spec.Enabled, micros(at), micros(considered))
+				`INSERT INTO schedules (name, spec, hash, times, source, enabled, file_enabled, removed, created, considered, updated)
+				 VALUES (?1, ?2, ?3, ?9, ?4, ?5, ?6, FALSE, ?7, ?8, ?7)
+				 ON CONFLICT DO UPDATE SET spec = ?2, hash = ?3, times = ?9, source = ?4, enabled = ?5, file_enabled = ?6, removed = FALSE, considered = ?8, updated = ?7`,
+				spec.Name, string(spec.Spec), spec.Hash, spec.Source, enabled, spec.Enabled, micros(at), micros(considered), spec.Times)
 			if err != nil {
 				return s.fail(ctx, "write a schedule", err)
 			}
@@ -167,13 +171,13 @@ func (s *Store) scheduleIn(ctx context.Context, in querier, name string) (Schedu
 	return found[0], nil
 }
 
-const selectSchedules = "SELECT name, spec, hash, source, enabled, file_enabled, removed, created, considered, updated FROM schedules"
+const selectSchedules = "SELECT name, spec, hash, times, source, enabled, file_enabled, removed, created, considered, updated FROM schedules"
 
 func scanSchedule(rows *sql.Rows) (Schedule, error) {
 	var out Schedule
 	var spec []byte
 	var created, considered, updated int64
-	err := rows.Scan(&out.Name, &spec, &out.Hash, &out.Source, &out.Enabled, &out.file, &out.Removed, &created, &considered, &updated)
+	err := rows.Scan(&out.Name, &spec, &out.Hash, &out.times, &out.Source, &out.Enabled, &out.file, &out.Removed, &created, &considered, &updated)
 	out.Spec, out.Created, out.Considered, out.Updated = spec, fromMicros(created), fromMicros(considered), fromMicros(updated)
 	return out, err
 }

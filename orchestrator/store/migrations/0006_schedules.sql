@@ -8,6 +8,7 @@ CREATE TABLE schedules (
   name         TEXT    NOT NULL PRIMARY KEY,
   spec         TEXT    NOT NULL,
   hash         TEXT    NOT NULL,
+  times        TEXT    NOT NULL,
   source       TEXT    NOT NULL,
   enabled      INTEGER NOT NULL,
   file_enabled INTEGER NOT NULL,
