@@ -37,7 +37,7 @@ func fireOnce(t *testing.T, overlap string, at int, after bool, writes *int) {
 	t.Helper()
 	inBubble(t, "2026-01-01T00:30:00Z", func(t *testing.T, w *world) {
 		spec := hourly(func(s *Spec) { s.Overlap, s.Missed, s.Jitter = overlap, workflow.MissedAll, time.Minute })
-		w.faults = faults{at: at, after: after}
+		w.faults.set(at, after)
 		killed := 0
 		revive := func() {
 			select {
@@ -47,7 +47,7 @@ func fireOnce(t *testing.T, overlap string, at int, after bool, writes *int) {
 				}
 				killed++
 				w.ended <- nil
-				w.faults = faults{}
+				w.faults.set(0, false)
 				w.start(spec)
 			default:
 			}
@@ -55,7 +55,7 @@ func fireOnce(t *testing.T, overlap string, at int, after bool, writes *int) {
 		w.start(spec)
 		if at == 1 {
 			revive()
-			w.faults = faults{}
+			w.faults.set(0, false)
 			w.start(spec)
 			killed++
 		}
@@ -66,7 +66,7 @@ func fireOnce(t *testing.T, overlap string, at int, after bool, writes *int) {
 		w.pass(10 * time.Minute)
 		revive()
 		if writes != nil {
-			*writes = w.faults.writes
+			*writes = w.faults.count()
 		}
 		if killed == 0 && at > 0 {
 			t.Error("the driver was not killed")

@@ -261,14 +261,14 @@ func TestReload(t *testing.T) {
 func TestSubmitFails(t *testing.T) {
 	t.Parallel()
 	inBubble(t, "2026-01-01T00:30:00Z", func(t *testing.T, w *world) {
-		w.submit = errors.New("there is no team maintenance")
+		w.submit.Store(new(errors.New("there is no team maintenance")))
 		w.start(hourly(nil))
 		w.pass(time.Hour)
 		w.expect("hourly", "01 01:00:00 failed")
-		w.submit = fmt.Errorf("no: %w", store.ErrUnavailable)
+		w.submit.Store(new(fmt.Errorf("no: %w", store.ErrUnavailable)))
 		w.pass(time.Hour)
 		w.expect("hourly", "01 01:00:00 failed", "01 02:00:00 due")
-		w.submit = nil
+		w.submit.Store(nil)
 		w.pass(time.Minute)
 		w.expect("hourly", "01 01:00:00 failed", "01 02:00:00 submitted")
 	})

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -37,8 +38,8 @@ type world struct {
 	faults faults
 	cancel context.CancelFunc
 	ended  chan error
-	// submit is an error for Submit to return; nil submits.
-	submit error
+	// submit is an error for Submit to return; none submits.
+	submit atomic.Pointer[error]
 }
 
 // wallClock is the clock of the bubble, set forward or back by offset.
@@ -113,8 +114,8 @@ func (w *world) pass(d time.Duration) {
 
 // Submit implements Tasks.
 func (w *world) Submit(ctx context.Context, r Request) (string, error) {
-	if w.submit != nil {
-		return "", w.submit
+	if err := w.submit.Load(); err != nil {
+		return "", *err
 	}
 	task := ""
 	err := w.faults.around(func() error {
@@ -204,13 +205,28 @@ var errKilled = errors.New("killed")
 
 // faults makes one of the writes of a driver the last thing that it does.
 type faults struct {
+	mu     sync.Mutex
 	writes int
 	// at is the write to die at, counted from 1; 0 is none. after says that it is still carried out.
 	at    int
 	after bool
 }
 
+func (f *faults) set(at int, after bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.writes, f.at, f.after = 0, at, after
+}
+
+func (f *faults) count() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.writes
+}
+
 func (f *faults) around(do func() error) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	f.writes++
 	switch {
 	case f.at == 0 || f.writes < f.at:
