@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/rs/zerolog"
+
+	"github.com/seed-e05a5b32/orchestrator/orchestrator/config"
 )
 
 const (
@@ -26,12 +28,17 @@ const (
 
 // DaemonOptions configure a Daemon.
 type DaemonOptions struct {
-	Options
-	// Listen are the addresses to serve at: "unix" (default, a socket in the data
-	// directory), "unix:/path", or "host:port".
-	Listen []string
-	// Grace is how long running turns may take to end after Drain; zero stops them at once.
-	Grace time.Duration
+	// Config is what the daemon starts with.
+	Config config.Config
+	// Load reads the configuration again, for Reload; nil leaves it as it is and
+	// reads the files that it names again.
+	Load func() (config.Config, error)
+	// Logging is told how to log at every reload; nil is not called.
+	Logging func(config.Logging) error
+	// Version is told to clients and to the App Server.
+	Version string
+	// Log gets what people do not watch live.
+	Log zerolog.Logger
 	// Ready is called once, when the daemon listens, with the URLs; nil is not called.
 	Ready func(urls []string)
 }
@@ -45,12 +52,20 @@ type Daemon struct {
 	handler   http.Handler
 	started   time.Time
 	draining  atomic.Bool
+
+	live          atomic.Pointer[loaded]
+	reloading     sync.Mutex
+	reloadTrouble atomic.Pointer[reloadTrouble]
 }
 
 // NewDaemon opens the data directory, the App Server and the addresses.
 // Close must be called. Errors: those of New, ErrListen.
 func NewDaemon(ctx context.Context, options DaemonOptions) (_ *Daemon, err error) {
-	o, err := New(ctx, options.Options)
+	of, err := orchestratorOptions(options)
+	if err != nil {
+		return nil, err
+	}
+	o, err := New(ctx, of)
 	if err != nil {
 		return nil, err
 	}
@@ -60,7 +75,12 @@ func NewDaemon(ctx context.Context, options DaemonOptions) (_ *Daemon, err error
 			err = errors.Join(err, d.Close(context.WithoutCancel(ctx)))
 		}
 	}()
-	addresses := options.Listen
+	first, err := prepare(options.Config, o.store.Dir(), nil)
+	if err != nil {
+		return nil, err
+	}
+	d.apply(first)
+	addresses := options.Config.Listen
 	if len(addresses) == 0 {
 		addresses = []string{ListenUnix}
 	}
@@ -156,11 +176,24 @@ func (d *Daemon) httpServer(requests context.Context) *http.Server {
 }
 
 // Drain makes Serve end in good order: no new turn is started, and those that
-// run may go on to their ends, for DaemonOptions.Grace at the longest. It
-// returns at once, and may be called again.
+// run may go on to their ends, for the grace of the configuration at the longest.
+// It returns at once, and may be called again.
 func (d *Daemon) Drain() {
 	d.draining.Store(true)
-	d.engine.Drain(d.options.Grace)
+	d.engine.Drain(d.Grace())
+}
+
+// defaultGrace is what service managers and container runtimes commonly allow
+// before they kill.
+const defaultGrace = 30 * time.Second
+
+// Grace is how long running turns may take to end after Drain.
+func (d *Daemon) Grace() time.Duration {
+	c := d.live.Load().config
+	if !c.GraceSet {
+		return defaultGrace
+	}
+	return c.Grace
 }
 
 // Close gives back the addresses and closes what New opened. Serve must have

@@ -25,7 +25,8 @@ type Config struct {
 	Hosts []string
 	// Tokens are what clients show at listeners that are not this machine's alone.
 	Tokens Tokens
-	// AppServers are where turns run; empty means one, which is started.
+	// AppServers are where turns run; nil means one, which is started, and an empty
+	// list that there is none.
 	AppServers []AppServer
 	// Model is of agents that name none, as provider/model.
 	Model string

@@ -13,7 +13,7 @@ func sections() []section {
 }
 
 func fileSection(c *Config) section {
-	servers := object{"type": "array", "minItems": 1, "items": ref(section{name: "app_server"})}
+	servers := object{"type": "array", "items": ref(section{name: "app_server"})}
 	return section{name: "config", title: "The file", fields: []field{
 		{name: "version", typ: "number", about: "always `1`", required: true, schema: object{"const": 1}, read: (*parser).version},
 		path("data_dir", "where tasks are kept; default: `$ORCHESTRATOR_DATA_DIR`, else `$XDG_STATE_HOME/orchestrator`, else `~/.local/state/orchestrator`", anything, &c.DataDir).needsRestart(),
@@ -31,7 +31,7 @@ func fileSection(c *Config) section {
 			}
 			tokensSection(&c.Tokens).in(p, n, "tokens")
 		}).needsRestart(),
-		field{name: "app_servers", typ: "list", about: "where turns run; default: one that is started, and `$ORCHESTRATOR_APP_SERVER` chooses another one", schema: servers, read: func(p *parser, n *yaml.Node) {
+		field{name: "app_servers", typ: "list", about: "where turns run; `[]` is nowhere, which is enough for teams without agents; default: one that is started, and `$ORCHESTRATOR_APP_SERVER` chooses another one", schema: servers, read: func(p *parser, n *yaml.Node) {
 			c.AppServers = p.appServers(n)
 		}}.needsRestart(),
 		text("model", "the model of agents that name none, as `provider/model`; default: `$ORCHESTRATOR_MODEL`, else the one that the App Server offers", &c.Model).needsRestart(),

@@ -210,11 +210,11 @@ func (p *parser) serverURL(n *yaml.Node) string {
 }
 
 func (p *parser) appServers(n *yaml.Node) []AppServer {
-	if n.Kind != yaml.SequenceNode || len(n.Content) == 0 {
-		p.Problem(n, "write, for each:  - {name: main, managed: {}}", "app_servers is a list of at least one App Server")
+	if n.Kind != yaml.SequenceNode {
+		p.Problem(n, "write, for each:  - {name: main, managed: {}}", "app_servers is a list of App Servers")
 		return nil
 	}
-	var servers []AppServer
+	servers := []AppServer{}
 	homes := map[Managed]bool{}
 	for _, item := range p.List(n) {
 		var s AppServer

@@ -90,7 +90,7 @@ func TestMistakes(t *testing.T) {
 		"grace: 1d2d":                      "grace must be a duration",
 		"retention: {tasks: 90s}":          "write at least 1h0m0s",
 		"logging: {level: inf}":            `did you mean "info"?`,
-		"app_servers: []":                  "app_servers is a list of at least one App Server",
+		"app_servers: {}":                  "app_servers is a list of App Servers",
 		"app_servers: [{managed: {}}]":     "an App Server has no name",
 		"app_servers: [~]":                 "an App Server has no name",
 		"tls:":                             "tls has no cert",
