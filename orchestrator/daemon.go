@@ -2,6 +2,7 @@ package orchestrator
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log"
@@ -9,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -53,14 +55,19 @@ type Daemon struct {
 	started   time.Time
 	draining  atomic.Bool
 
+	state         serviceState
+	certificate   certificate
 	live          atomic.Pointer[loaded]
 	reloading     sync.Mutex
 	reloadTrouble atomic.Pointer[reloadTrouble]
 }
 
 // NewDaemon opens the data directory, the App Server and the addresses.
-// Close must be called. Errors: those of New, ErrListen.
+// Close must be called. Errors: those of New, ErrListen, ErrCertificate.
 func NewDaemon(ctx context.Context, options DaemonOptions) (_ *Daemon, err error) {
+	if exposed := options.Config.Exposed(); len(exposed) > 0 {
+		return nil, fmt.Errorf("%w:\n%w", ErrListen, exposed)
+	}
 	of, err := orchestratorOptions(options)
 	if err != nil {
 		return nil, err
@@ -75,6 +82,9 @@ func NewDaemon(ctx context.Context, options DaemonOptions) (_ *Daemon, err error
 			err = errors.Join(err, d.Close(context.WithoutCancel(ctx)))
 		}
 	}()
+	if d.state, err = newServiceState(); err != nil {
+		return nil, err
+	}
 	first, err := prepare(options.Config, o.store.Dir(), nil)
 	if err != nil {
 		return nil, err
@@ -88,6 +98,9 @@ func NewDaemon(ctx context.Context, options DaemonOptions) (_ *Daemon, err error
 		l, err := listen(ctx, address, o.store.Dir())
 		if err != nil {
 			return nil, err
+		}
+		if l.socket == "" && options.Config.TLS != (config.TLS{}) {
+			l.encrypt(&tls.Config{GetCertificate: d.certificate.get, MinVersion: tls.VersionTLS12})
 		}
 		d.listeners = append(d.listeners, l)
 	}
@@ -126,6 +139,7 @@ func (d *Daemon) Serve(ctx context.Context) error {
 	if err == nil {
 		err = d.Run(driving)
 	}
+	d.tellState(stateStopping, "stopping")
 	err = errors.Join(err, removeDiscovery(d.store.Dir()))
 	endRequests()
 	ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), answerTimeout)
@@ -151,11 +165,19 @@ func (d *Daemon) announce() error {
 	if err := writeDiscovery(d.store.Dir(), Discovery{URL: urls[max(first, 0)], PID: os.Getpid(), Version: d.options.Version}); err != nil {
 		return err
 	}
+	d.tellState(stateReady, "listening at "+strings.Join(urls, ", "))
 	d.log.Info().Strs("urls", urls).Str("data_dir", d.store.Dir()).Int("pid", os.Getpid()).Msg("listening")
 	if d.options.Ready != nil {
 		d.options.Ready(urls)
 	}
 	return nil
+}
+
+// tellState tells the service manager. The daemon works without one that listens.
+func (d *Daemon) tellState(state, status string) {
+	if err := d.state.tell(state, status); err != nil {
+		d.log.Warn().Err(err).Msg("the service manager does not listen")
+	}
 }
 
 // URLs are the addresses that the daemon listens at.
@@ -179,7 +201,9 @@ func (d *Daemon) httpServer(requests context.Context) *http.Server {
 // run may go on to their ends, for the grace of the configuration at the longest.
 // It returns at once, and may be called again.
 func (d *Daemon) Drain() {
-	d.draining.Store(true)
+	if !d.draining.Swap(true) {
+		d.tellState(stateStopping, "waiting for the turns that run")
+	}
 	d.engine.Drain(d.Grace())
 }
 

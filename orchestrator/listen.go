@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
+	"crypto/tls"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -171,6 +172,12 @@ func refuseTaken(ctx context.Context, path string) error {
 		return fmt.Errorf("%w at %s: find out whether somebody listens there: %w", ErrListen, path, err)
 	}
 	return errors.Join(fmt.Errorf("%w at %s: another process listens there: stop it, or choose another path", ErrListen, path), conn.Close())
+}
+
+// encrypt makes it speak TLS.
+func (l *endpointListener) encrypt(c *tls.Config) {
+	l.Listener = tls.NewListener(l.Listener, c)
+	l.url = "https" + strings.TrimPrefix(l.url, "http")
 }
 
 // Close ends the listening and removes the socket. It may be called again.

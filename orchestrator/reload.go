@@ -1,6 +1,7 @@
 package orchestrator
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"reflect"
@@ -28,6 +29,8 @@ type prepared struct {
 	loaded
 	roles  *roles.Library
 	prices engine.Prices
+	// certificate is nil where none is configured.
+	certificate *tls.Certificate
 }
 
 // prepare reads what a configuration names. The error is everything that is wrong.
@@ -39,6 +42,9 @@ func prepare(c config.Config, dataDir string, before teamFiles) (prepared, error
 		errs = append(errs, fmt.Errorf("load the roles: %w", err))
 	}
 	if p.prices, err = openPrices(c.Prices, dataDir); err != nil {
+		errs = append(errs, err)
+	}
+	if p.certificate, err = readCertificate(c.TLS); err != nil {
 		errs = append(errs, err)
 	}
 	if p.roles != nil {
@@ -53,6 +59,7 @@ func prepare(c config.Config, dataDir string, before teamFiles) (prepared, error
 func (d *Daemon) apply(p prepared) {
 	d.roles.replace(p.roles)
 	d.prices.replace(p.prices)
+	d.certificate.current.Store(p.certificate)
 	d.live.Store(&p.loaded)
 	for _, problem := range p.teams.problems() {
 		for _, line := range problemLines(problem) {
@@ -68,11 +75,14 @@ func (d *Daemon) apply(p prepared) {
 func (d *Daemon) Reload() error {
 	d.reloading.Lock()
 	defer d.reloading.Unlock()
+	d.tellState(stateReloading, "reading the configuration again")
 	err := d.reload()
 	d.reloadTrouble.Store(&reloadTrouble{at: time.Now(), err: err})
 	if err == nil {
+		d.tellState(stateReady, "listening at "+strings.Join(d.URLs(), ", "))
 		return nil
 	}
+	d.tellState(stateReady, "the last reload failed: see the log")
 	for _, line := range problemLines(err) {
 		d.log.Error().Msg("reload: " + line)
 	}

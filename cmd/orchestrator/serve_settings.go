@@ -69,7 +69,13 @@ func (f *serveFlags) settings() (settings, error) {
 	if f.maxTurns > 0 {
 		c.Limits.MaxTurns, s.from["limits"] = f.maxTurns, "--max-turns"
 	}
-	return s, f.appServers(&s)
+	if exposed := c.Exposed(); len(exposed) > 0 {
+		return settings{}, exposed
+	}
+	if err := f.appServers(&s); err != nil {
+		return settings{}, err
+	}
+	return s, nil
 }
 
 // override takes what a flag, else what an environment variable says.

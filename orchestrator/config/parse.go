@@ -268,18 +268,33 @@ func (p *parser) together(root *yaml.Node, keys map[string]*yaml.Node) {
 	if c.BehindProxy && c.TLS != (TLS{}) {
 		p.Problem(keys["behind_proxy"], "leave one of the two out", "the daemon encrypts itself, or a proxy does")
 	}
+	for _, e := range c.Exposed() {
+		p.Problem(keys["listen"], e.Fix, "%s", e.Message)
+	}
+}
+
+// Exposed says what is missing for addresses that other machines can reach: a
+// token, and that what is sent is encrypted.
+func (c *Config) Exposed() workflow.Problems {
+	var problems workflow.Problems
 	for _, address := range c.Listen {
 		if Local(address) {
 			continue
 		}
 		if c.Tokens.Operator == (Secret{}) {
-			p.Problem(keys["listen"], "add:  tokens: {operator_file: FILE}", "other machines can reach %s, so that a token is needed", address)
+			problems = append(problems, workflow.Problem{
+				Message: fmt.Sprintf("other machines can reach %s, so that a token is needed", address),
+				Fix:     "add to the configuration:  tokens: {operator_file: FILE}",
+			})
 		}
 		if c.TLS == (TLS{}) && !c.BehindProxy {
-			p.Problem(keys["listen"], "add:  tls: {cert: FILE, key: FILE}\nor, where a reverse proxy does it:  behind_proxy: true",
-				"other machines can reach %s, so that what is sent must be encrypted", address)
+			problems = append(problems, workflow.Problem{
+				Message: fmt.Sprintf("other machines can reach %s, so that what is sent must be encrypted", address),
+				Fix:     "add to the configuration:  tls: {cert: FILE, key: FILE}\nor, where a reverse proxy does it:  behind_proxy: true",
+			})
 		}
 	}
+	return problems
 }
 
 // Local says whether only this machine can reach an address of Listen.
