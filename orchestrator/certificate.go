@@ -14,7 +14,9 @@ var ErrCertificate = errors.New("the certificate cannot be used")
 
 // certificate is what listeners encrypt with. A reload replaces it, since
 // certificates are renewed.
-type certificate struct{ current atomic.Pointer[tls.Certificate] }
+type certificate struct {
+	current atomic.Pointer[tls.Certificate]
+}
 
 // get is for tls.Config.GetCertificate.
 func (c *certificate) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
