@@ -31,6 +31,8 @@ var allowed = map[string][]string{
 	"orchestrator/check":     {"workflow", "orchestrator/engine"},
 	"orchestrator/prices":    {"internal/suggest", "workflow"},
 	"orchestrator/workspace": {},
+	"orchestrator/api":       {"workflow", "orchestrator/engine", "orchestrator/store"},
+	"orchestrator/client":    {"workflow", "orchestrator/api"},
 	"orchestrator/runner":    {"workflow", "roles", "appclient", "orchestrator/engine"},
 	"orchestrator": {
 		"workflow", "roles", "appclient", "appclient/apptest",
