@@ -32,6 +32,8 @@ var allowed = map[string][]string{
 	"orchestrator/prices":    {"internal/suggest", "workflow"},
 	"orchestrator/config":    {"workflow"},
 	"orchestrator/workspace": {},
+	"orchestrator/api":       {"workflow", "orchestrator/engine", "orchestrator/store"},
+	"orchestrator/client":    {"workflow", "orchestrator/api"},
 	"orchestrator/runner":    {"workflow", "roles", "appclient", "orchestrator/engine"},
 	"orchestrator": {
 		"workflow", "roles", "appclient", "appclient/apptest",
