@@ -34,7 +34,7 @@ func encode(state workflow.State, event workflow.Event, effects []workflow.Effec
 // Create stores a new task with its first event. When a task has been created
 // with the same key before, however long ago, nothing is stored and that task
 // is returned with created false. An empty key is no key. The revision must
-// have been saved. Errors: ErrStorage.
+// have been saved. Errors: ErrRemoved, ErrStorage.
 func (s *Store) Create(ctx context.Context, state workflow.State, event workflow.Event, effects []workflow.Effect, key string) (id string, created bool, err error) {
 	enc, err := encode(state, event, effects)
 	if err != nil {
@@ -50,6 +50,9 @@ func (s *Store) Create(ctx context.Context, state workflow.State, event workflow
 			}
 			if !errors.Is(err, sql.ErrNoRows) {
 				return s.fail(ctx, "look up the idempotency key", err)
+			}
+			if err := s.removedByKey(ctx, tx, key); err != nil {
+				return err
 			}
 		}
 		_, err := tx.ExecContext(ctx,
