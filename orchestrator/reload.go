@@ -108,6 +108,12 @@ func (d *Daemon) reload() error {
 			return err
 		}
 	}
+	defer func() {
+		select {
+		case d.reloaded <- struct{}{}:
+		default:
+		}
+	}()
 	next.restart = needRestart(d.options.Config, fresh)
 	d.apply(next)
 	if len(next.restart) > 0 {
@@ -135,6 +141,7 @@ func needRestart(running, fresh config.Config) []string {
 		"tokens":       {running.Tokens, fresh.Tokens},
 		"app_servers":  {running.AppServers, fresh.AppServers},
 		"model":        {running.Model, fresh.Model},
+		"workspaces":   {running.Workspaces, fresh.Workspaces},
 	} {
 		if !reflect.DeepEqual(values[0], values[1]) {
 			names = append(names, name)

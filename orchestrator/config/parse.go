@@ -193,6 +193,11 @@ func (p *parser) host(n *yaml.Node) {
 	}
 }
 
+// workspace makes the latest entry of workspaces a path that is there.
+func (p *parser) workspace(n *yaml.Node) {
+	p.config.Workspaces[len(p.config.Workspaces)-1] = p.path(n, "an entry of workspaces", aDirectory)
+}
+
 func (p *parser) serverURL(n *yaml.Node) string {
 	text, ok := p.Text(n, "url")
 	if !ok {
@@ -278,7 +283,8 @@ func (p *parser) together(root *yaml.Node, keys map[string]*yaml.Node) {
 func (c *Config) Exposed() workflow.Problems {
 	var problems workflow.Problems
 	for _, address := range c.Listen {
-		if Local(address) {
+		socket := address == "unix" || strings.HasPrefix(address, "unix:")
+		if socket || Local(address) && !c.BehindProxy {
 			continue
 		}
 		if c.Tokens.Operator == (Secret{}) {

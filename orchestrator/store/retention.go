@@ -90,6 +90,13 @@ func (s *Store) RemoveTask(ctx context.Context, id string, before, now time.Time
 	return removed, err
 }
 
+// Has reports whether there is a task with this very ID. Errors: ErrStorage.
+func (s *Store) Has(ctx context.Context, id string) (bool, error) {
+	var found bool
+	err := s.reads.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM tasks WHERE id = ?)", id).Scan(&found)
+	return found, s.fail(ctx, "look up the task", err)
+}
+
 // removedByKey returns a *RemovedError where the task with a key was removed, and nil else.
 func (s *Store) removedByKey(ctx context.Context, in rowQuerier, key string) error {
 	e := &RemovedError{Key: key}
