@@ -83,6 +83,11 @@ func (d *Daemon) Reload() error {
 		return nil
 	}
 	d.tellState(stateReady, "the last reload failed: see the log")
+	if d.options.Logging != nil { // the file may have been rotated
+		if failed := d.options.Logging(d.live.Load().config.Logging); failed != nil {
+			err = errors.Join(err, failed)
+		}
+	}
 	for _, line := range problemLines(err) {
 		d.log.Error().Msg("reload: " + line)
 	}

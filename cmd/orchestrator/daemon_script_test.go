@@ -29,7 +29,7 @@ import (
 //	daemon NAME orchestrator serve ...  starts it in the background and waits until it answers; its streams are NAME.stdout and NAME.stderr
 //	tell NAME SIG                       sends it a signal: HUP, TERM, INT, KILL
 //	ended NAME STATUS                   waits for its end and checks its exit status
-//	ask METHOD PATH [FILE] [HEADER: X]  asks the daemon of the data directory; with FILE, that is the body. The answer is on the standard output
+//	ask METHOD PATH [FILE] [HEADER: X]  asks the daemon of the data directory; with FILE, that is the body, in which $WORK is the story's directory. The answer is on the standard output
 //	waitask PATH REGEXP                 asks it again and again until the answer matches
 //	waitfile FILE REGEXP                waits until the file has a line that matches
 //
@@ -55,6 +55,7 @@ type daemons struct {
 type daemonProcess struct {
 	cmd  *exec.Cmd
 	done chan struct{} // closed when it has ended
+	told time.Time     // when it was sent a signal
 }
 
 func (d *daemons) start(ts *testscript.TestScript, _ bool, args []string) {
@@ -181,7 +182,7 @@ func askDaemon(ts *testscript.TestScript, neg bool, args []string) {
 		if strings.Contains(arg, ": ") {
 			headers = append(headers, arg)
 		} else {
-			body = []byte(ts.ReadFile(arg))
+			body = []byte(strings.ReplaceAll(ts.ReadFile(arg), "$WORK", ts.Getenv("WORK")))
 		}
 	}
 	status, answer, err := request(found, args[0], args[1], body, headers)
@@ -229,7 +230,12 @@ func (d *daemons) tell(ts *testscript.TestScript, _ bool, args []string) {
 	if !known {
 		ts.Fatalf("unknown signal %s", args[1])
 	}
-	ts.Check(d.find(ts, args[0]).cmd.Process.Signal(signal))
+	p := d.find(ts, args[0])
+	if wait := time.Until(p.told.Add(sameRequest + 300*time.Millisecond)); wait > 0 && signal != syscall.SIGKILL {
+		<-time.After(wait) // sooner it counts as the same request
+	}
+	ts.Check(p.cmd.Process.Signal(signal))
+	p.told = time.Now()
 }
 
 func (d *daemons) ended(ts *testscript.TestScript, _ bool, args []string) {
