@@ -123,7 +123,7 @@ func NewDaemon(ctx context.Context, options DaemonOptions) (_ *Daemon, err error
 		}
 		d.listeners = append(d.listeners, l)
 	}
-	if d.api, err = newAPI(d); err != nil {
+	if d.api, err = newAPI(ctx, d); err != nil {
 		return nil, err
 	}
 	return d, nil

@@ -174,7 +174,7 @@ func problemLines(err error) []string {
 		}
 		return lines
 	}
-	if joined, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // it is about this error, and not about one within it
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
 		var lines []string
 		for _, one := range joined.Unwrap() {
 			lines = append(lines, problemLines(one)...)
