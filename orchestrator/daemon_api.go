@@ -28,7 +28,7 @@ func newAPI(ctx context.Context, d *Daemon) (*api.API, error) {
 		}
 	}
 	if tokens != (config.Tokens{}) {
-		o.Tokens = &api.Tokens{Operator: secretSource(tokens.Operator), ReadOnly: secretSource(tokens.ReadOnly)}
+		o.Tokens = &api.Tokens{Operator: secretSource(tokens.Operator), ReadOnly: secretSource(tokens.ReadOnly)} //nolint:contextcheck // they are read at each request
 	}
 	return api.New(o), nil
 }
