@@ -17,7 +17,10 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"github.com/seed-e05a5b32/orchestrator/orchestrator/api"
 	"github.com/seed-e05a5b32/orchestrator/orchestrator/config"
+	"github.com/seed-e05a5b32/orchestrator/orchestrator/engine"
+	"github.com/seed-e05a5b32/orchestrator/orchestrator/schedule"
 )
 
 const (
@@ -41,6 +44,8 @@ type DaemonOptions struct {
 	Version string
 	// Log gets what people do not watch live.
 	Log zerolog.Logger
+	// Clock is that of the schedules; default the machine's.
+	Clock engine.Clock
 	// Ready is called once, when the daemon listens, with the URLs; nil is not called.
 	Ready func(urls []string)
 }
@@ -51,15 +56,19 @@ type Daemon struct {
 	options   DaemonOptions
 	log       zerolog.Logger
 	listeners []*endpointListener
-	handler   http.Handler
+	api       *api.API
 	started   time.Time
 	draining  atomic.Bool
 
+	schedules     *schedule.Driver
 	state         serviceState
 	certificate   certificate
 	live          atomic.Pointer[loaded]
 	reloading     sync.Mutex
 	reloadTrouble atomic.Pointer[reloadTrouble]
+	// reloaded holds one token when a reload may have changed what is removed.
+	reloaded         chan struct{}
+	retentionTrouble atomic.Pointer[error]
 }
 
 // NewDaemon opens the data directory, the App Server and the addresses.
@@ -76,7 +85,7 @@ func NewDaemon(ctx context.Context, options DaemonOptions) (_ *Daemon, err error
 	if err != nil {
 		return nil, err
 	}
-	d := &Daemon{Orchestrator: o, options: options, log: options.Log, started: time.Now()}
+	d := &Daemon{Orchestrator: o, options: options, log: options.Log, started: time.Now(), reloaded: make(chan struct{}, 1)}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, d.Close(context.WithoutCancel(ctx)))
@@ -89,7 +98,14 @@ func NewDaemon(ctx context.Context, options DaemonOptions) (_ *Daemon, err error
 	if err != nil {
 		return nil, err
 	}
-	d.apply(first)
+	clock := options.Clock
+	if clock == nil {
+		clock = engine.SystemClock()
+	}
+	d.schedules = schedule.New(schedule.Options{Store: o.store, Tasks: scheduledTasks{d}, Clock: clock, Log: d.log})
+	if err := d.apply(ctx, first); err != nil {
+		return nil, err
+	}
 	addresses := options.Config.Listen
 	if len(addresses) == 0 {
 		addresses = []string{ListenUnix}
@@ -99,17 +115,17 @@ func NewDaemon(ctx context.Context, options DaemonOptions) (_ *Daemon, err error
 		if err != nil {
 			return nil, err
 		}
+		if l.socket == "" && options.Config.BehindProxy {
+			l.local = false // a proxy on this machine brings in others
+		}
 		if l.socket == "" && options.Config.TLS != (config.TLS{}) {
 			l.encrypt(&tls.Config{GetCertificate: d.certificate.get, MinVersion: tls.VersionTLS12})
 		}
 		d.listeners = append(d.listeners, l)
 	}
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET /v1/health", func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "application/json")
-		fmt.Fprintln(w, `{"status":"ok"}`)
-	})
-	d.handler = mux
+	if d.api, err = newAPI(ctx, d); err != nil {
+		return nil, err
+	}
 	return d, nil
 }
 
@@ -127,7 +143,7 @@ func (d *Daemon) Serve(ctx context.Context) error {
 	failures := make(chan error, len(d.listeners))
 	servers := make([]*http.Server, len(d.listeners))
 	for i, l := range d.listeners {
-		servers[i] = d.httpServer(requests)
+		servers[i] = d.httpServer(requests, l)
 		serving.Go(func() {
 			if err := servers[i].Serve(l); !errors.Is(err, http.ErrServerClosed) {
 				failures <- fmt.Errorf("serve at %s: %w", l.url, err)
@@ -136,9 +152,22 @@ func (d *Daemon) Serve(ctx context.Context) error {
 		})
 	}
 	err := d.announce()
+	var tending sync.WaitGroup
+	scheduling := make(chan error, 1)
 	if err == nil {
+		tending.Go(func() { d.keepRetention(driving) })
+		tending.Go(func() {
+			if err := d.schedules.Run(driving); err != nil {
+				scheduling <- err
+				stopDriving()
+			}
+		})
 		err = d.Run(driving)
 	}
+	stopDriving()
+	tending.Wait()
+	close(scheduling)
+	err = errors.Join(err, <-scheduling)
 	d.tellState(stateStopping, "stopping")
 	err = errors.Join(err, removeDiscovery(d.store.Dir()))
 	endRequests()
@@ -189,9 +218,9 @@ func (d *Daemon) URLs() []string {
 	return urls
 }
 
-func (d *Daemon) httpServer(requests context.Context) *http.Server {
+func (d *Daemon) httpServer(requests context.Context, l *endpointListener) *http.Server {
 	return &http.Server{
-		Handler: d.handler, ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout,
+		Handler: d.api.Handler(api.Listener{Local: l.local, Unix: l.socket != "", Hosts: d.options.Config.Hosts}), ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout,
 		BaseContext: func(net.Listener) context.Context { return requests },
 		ErrorLog:    log.New(d.log.With().Str("part", "http").Logger(), "", 0),
 	}

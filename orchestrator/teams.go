@@ -11,6 +11,7 @@ import (
 
 	"gopkg.in/yaml.v3"
 
+	"github.com/seed-e05a5b32/orchestrator/orchestrator/api"
 	"github.com/seed-e05a5b32/orchestrator/workflow"
 )
 
@@ -31,10 +32,6 @@ type TeamFile struct {
 
 // teamFiles are the teams of a directory, in the order of their names.
 type teamFiles []TeamFile
-
-// ErrNoTeam says that no team has the name. The error of a team whose file is
-// broken is a *TeamFileError.
-var ErrNoTeam = errors.New("there is no such team")
 
 // TeamFileError says that a team cannot be submitted because of its file.
 type TeamFileError struct {
@@ -111,22 +108,33 @@ func (all teamFiles) refuseTwins() {
 	}
 }
 
-// team finds a team by its name. Errors: ErrNoTeam, *TeamFileError.
-func (all teamFiles) team(name string) (*workflow.Team, error) {
+// file finds the file of a team. Errors: *api.UnknownTeamError.
+func (all teamFiles) file(name string) (TeamFile, error) {
 	i := slices.IndexFunc(all, func(t TeamFile) bool { return t.Name == name })
-	switch {
-	case i < 0 && len(all) == 0:
-		return nil, fmt.Errorf("team %q: %w: the daemon has no teams directory, or it is empty", name, ErrNoTeam)
-	case i < 0:
-		var names []string
-		for _, t := range all {
-			names = append(names, t.Name)
-		}
-		return nil, fmt.Errorf("team %q: %w: %s", name, ErrNoTeam, workflow.DidYouMean(name, names))
-	case all[i].Team == nil:
-		return nil, &TeamFileError{Name: name, File: all[i].File, Err: all[i].Err}
+	if i >= 0 {
+		return all[i], nil
 	}
-	return all[i].Team, nil
+	var known []string
+	for _, t := range all {
+		known = append(known, t.Name)
+	}
+	return TeamFile{}, &api.UnknownTeamError{Name: name, Known: known}
+}
+
+// team finds a team by its name. Errors: *api.UnknownTeamError, *TeamFileError, *api.InvalidError.
+func (all teamFiles) team(name string) (*workflow.Team, error) {
+	file, err := all.file(name)
+	if err != nil {
+		return nil, err
+	}
+	if file.Team != nil {
+		return file.Team, nil
+	}
+	broken := &TeamFileError{Name: name, File: file.File, Err: file.Err}
+	if _, isText := errors.AsType[workflow.Problems](file.Err); isText {
+		return nil, broken
+	}
+	return nil, &api.InvalidError{Detail: broken.Error(), Err: broken}
 }
 
 // problems are what is wrong with the files, one after the other.

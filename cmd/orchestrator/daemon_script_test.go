@@ -1,10 +1,12 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"os"
@@ -27,6 +29,8 @@ import (
 //	daemon NAME orchestrator serve ...  starts it in the background and waits until it answers; its streams are NAME.stdout and NAME.stderr
 //	tell NAME SIG                       sends it a signal: HUP, TERM, INT, KILL
 //	ended NAME STATUS                   waits for its end and checks its exit status
+//	ask METHOD PATH [FILE] [HEADER: X]  asks the daemon of the data directory; with FILE, that is the body, in which $WORK is the story's directory. The answer is on the standard output
+//	waitask PATH REGEXP                 asks it again and again until the answer matches
 //	waitfile FILE REGEXP                waits until the file has a line that matches
 //
 // The story's data directory is $ORCHESTRATOR_DATA_DIR; a daemon with another
@@ -35,6 +39,7 @@ func daemonCommands() map[string]func(*testscript.TestScript, bool, []string) {
 	d := &daemons{running: map[string]*daemonProcess{}}
 	return map[string]func(*testscript.TestScript, bool, []string){
 		"daemon": d.start, "tell": d.tell, "ended": d.ended, "waitfile": waitFile,
+		"ask": askDaemon, "waitask": waitAsk,
 	}
 }
 
@@ -50,6 +55,7 @@ type daemons struct {
 type daemonProcess struct {
 	cmd  *exec.Cmd
 	done chan struct{} // closed when it has ended
+	told time.Time     // when it was sent a signal
 }
 
 func (d *daemons) start(ts *testscript.TestScript, _ bool, args []string) {
@@ -116,36 +122,97 @@ func (p *daemonProcess) answers(dataDir string) error {
 }
 
 func (p *daemonProcess) asked(dataDir string) error {
-	text, err := os.ReadFile(filepath.Join(dataDir, orchestrator.DiscoveryFile))
+	found, err := discovered(dataDir)
 	if err != nil {
-		return err
-	}
-	var found orchestrator.Discovery
-	if err := json.Unmarshal(text, &found); err != nil {
 		return err
 	}
 	if found.PID != p.cmd.Process.Pid {
 		return fmt.Errorf("%s is of process %d", orchestrator.DiscoveryFile, found.PID)
 	}
+	status, answer, err := request(found, http.MethodGet, "/v1/health", nil, nil)
+	if err == nil && status != http.StatusOK && status != http.StatusUnauthorized {
+		err = errors.New(answer)
+	}
+	return err
+}
+
+func discovered(dataDir string) (found orchestrator.Discovery, err error) {
+	text, err := os.ReadFile(filepath.Join(dataDir, orchestrator.DiscoveryFile))
+	if err == nil {
+		err = json.Unmarshal(text, &found)
+	}
+	return found, err
+}
+
+// request asks a daemon. headers are NAME: VALUE.
+func request(at orchestrator.Discovery, method, path string, body []byte, headers []string) (status int, answer string, err error) {
 	transport := &http.Transport{DisableKeepAlives: true}
-	url := found.URL
+	url := at.URL
 	if socket, ok := strings.CutPrefix(url, "unix://"); ok {
 		url = "http://localhost"
 		transport.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
 			return new(net.Dialer).DialContext(ctx, "unix", socket)
 		}
 	}
-	response, err := (&http.Client{Transport: transport, Timeout: 5 * time.Second}).Get(url + "/v1/health")
+	r, err := http.NewRequest(method, url+path, bytes.NewReader(body))
 	if err != nil {
-		return err
+		return 0, "", err
 	}
-	if err := response.Body.Close(); err != nil {
-		return err
+	r.Header.Set("Content-Type", "application/json")
+	for _, header := range headers {
+		name, value, _ := strings.Cut(header, ": ")
+		r.Header.Set(name, value)
 	}
-	if response.StatusCode >= http.StatusInternalServerError && response.StatusCode != http.StatusServiceUnavailable {
-		return errors.New(response.Status)
+	response, err := (&http.Client{Transport: transport, Timeout: 10 * time.Second}).Do(r)
+	if err != nil {
+		return 0, "", err
 	}
-	return nil
+	text, err := io.ReadAll(response.Body)
+	return response.StatusCode, string(text), errors.Join(err, response.Body.Close())
+}
+
+// askDaemon prints the answer, and the status where it is no success. With "!"
+// before it, it wants no success.
+func askDaemon(ts *testscript.TestScript, neg bool, args []string) {
+	found, err := discovered(ts.Getenv("ORCHESTRATOR_DATA_DIR"))
+	ts.Check(err)
+	var body []byte
+	var headers []string
+	for _, arg := range args[2:] {
+		if strings.Contains(arg, ": ") {
+			headers = append(headers, arg)
+		} else {
+			body = []byte(strings.ReplaceAll(ts.ReadFile(arg), "$WORK", ts.Getenv("WORK")))
+		}
+	}
+	status, answer, err := request(found, args[0], args[1], body, headers)
+	ts.Check(err)
+	fmt.Fprintf(ts.Stdout(), "%s", answer)
+	if (status >= http.StatusBadRequest) != neg {
+		ts.Fatalf("status %d\n%s", status, answer)
+	}
+}
+
+func waitAsk(ts *testscript.TestScript, _ bool, args []string) {
+	want, err := regexp.Compile(args[1])
+	ts.Check(err)
+	found, err := discovered(ts.Getenv("ORCHESTRATOR_DATA_DIR"))
+	ts.Check(err)
+	again := time.NewTicker(20 * time.Millisecond)
+	defer again.Stop()
+	timeout := time.After(daemonPatience)
+	for {
+		_, answer, err := request(found, http.MethodGet, args[0], nil, nil)
+		if err == nil && want.MatchString(answer) {
+			fmt.Fprintf(ts.Stdout(), "%s", answer)
+			return
+		}
+		select {
+		case <-again.C:
+		case <-timeout:
+			ts.Fatalf("%s has nothing like %q (%v):\n%s", args[0], args[1], err, answer)
+		}
+	}
 }
 
 func (d *daemons) find(ts *testscript.TestScript, name string) *daemonProcess {
@@ -163,7 +230,12 @@ func (d *daemons) tell(ts *testscript.TestScript, _ bool, args []string) {
 	if !known {
 		ts.Fatalf("unknown signal %s", args[1])
 	}
-	ts.Check(d.find(ts, args[0]).cmd.Process.Signal(signal))
+	p := d.find(ts, args[0])
+	if wait := time.Until(p.told.Add(sameRequest + 300*time.Millisecond)); wait > 0 && signal != syscall.SIGKILL {
+		<-time.After(wait) // sooner it counts as the same request
+	}
+	ts.Check(p.cmd.Process.Signal(signal))
+	p.told = time.Now()
 }
 
 func (d *daemons) ended(ts *testscript.TestScript, _ bool, args []string) {

@@ -40,7 +40,7 @@ var allowed = map[string][]string{
 	"orchestrator": {
 		"workflow", "roles", "appclient", "appclient/apptest",
 		"orchestrator/store", "orchestrator/engine", "orchestrator/runner", "orchestrator/appserver",
-		"orchestrator/check", "orchestrator/config", "orchestrator/prices", "orchestrator/workspace",
+		"orchestrator/api", "orchestrator/check", "orchestrator/config", "orchestrator/prices", "orchestrator/workspace",
 		"orchestrator/schedule", "orchestrator/notify",
 	},
 	"cmd/orchestrator": {

@@ -90,13 +90,12 @@ func New(o Options) *API {
 // YAML, which more tools read than 3.1; both are served.
 func (a *API) OpenAPI() ([]byte, error) { return a.huma.OpenAPI().DowngradeYAML() }
 
-// schemaName is the Go name of a type; those of wire types that are private to this package lose nothing.
+// schemaName is the Go name of a type, where two types do not have the same.
 func schemaName(t reflect.Type, hint string) string {
 	if t == reflect.TypeFor[workflow.Problem]() {
 		return "ProblemDetail"
 	}
-	name := huma.DefaultSchemaNamer(t, hint)
-	return strings.TrimSuffix(name, "Document")
+	return huma.DefaultSchemaNamer(t, hint)
 }
 
 // goPackages are the packages whose types a Go client uses as they are.

@@ -104,6 +104,7 @@ func kinds() []kind {
 		typed[*UnknownTeamError]("unknown-team", "No such team", http.StatusNotFound),
 		typed[*store.AmbiguousError]("ambiguous-task", "More than one task fits", http.StatusConflict),
 		sentinel(store.ErrNotFound, "task-not-found", "No such task", http.StatusNotFound),
+		typed[*store.RemovedError]("task-removed", "The task was removed", http.StatusGone),
 		typed[*engine.KeyError]("key-taken", "The idempotency key belongs to another task", http.StatusConflict),
 		typed[*workflow.OriginError]("cannot-go-on", "The task cannot be gone on from", http.StatusConflict),
 		typed[*workflow.PausedByParentError]("paused-by-parent", "Another task has paused it", http.StatusConflict),

@@ -111,8 +111,8 @@ type Question = workflow.Question
 // QuestionAnswer defines model for QuestionAnswer.
 type QuestionAnswer = api.QuestionAnswer
 
-// Record defines model for Record.
-type Record = api.RecordDocument
+// RecordDocument defines model for RecordDocument.
+type RecordDocument = api.RecordDocument
 
 // Result defines model for Result.
 type Result = workflow.Result
@@ -135,8 +135,8 @@ type ServerList = api.ServerList
 // State defines model for State.
 type State = workflow.State
 
-// Story defines model for Story.
-type Story = api.StoryDocument
+// StoryDocument defines model for StoryDocument.
+type StoryDocument = api.StoryDocument
 
 // SubmitRequest defines model for SubmitRequest.
 type SubmitRequest = api.SubmitRequest
@@ -144,8 +144,8 @@ type SubmitRequest = api.SubmitRequest
 // Submitted defines model for Submitted.
 type Submitted = api.Submitted
 
-// Tagged defines model for Tagged.
-type Tagged = api.TaggedDocument
+// TaggedDocument defines model for TaggedDocument.
+type TaggedDocument = api.TaggedDocument
 
 // TaskList defines model for TaskList.
 type TaskList = api.TaskList
@@ -3333,7 +3333,7 @@ type GetStoryResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
 	// JSON200 the response for an HTTP 200 `application/json` response
-	JSON200 *Story
+	JSON200 *StoryDocument
 	// ApplicationproblemJSON401 the response for an HTTP 401 `application/problem+json` response
 	ApplicationproblemJSON401 *Problem
 	// ApplicationproblemJSON403 the response for an HTTP 403 `application/problem+json` response
@@ -3349,7 +3349,7 @@ type GetStoryResponse struct {
 }
 
 // GetJSON200 returns the response for an HTTP 200 `application/json` response
-func (r GetStoryResponse) GetJSON200() *Story {
+func (r GetStoryResponse) GetJSON200() *StoryDocument {
 	return r.JSON200
 }
 
@@ -4897,7 +4897,7 @@ func ParseGetStoryResponse(rsp *http.Response) (*GetStoryResponse, error) {
 
 	switch {
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
-		var dest Story
+		var dest StoryDocument
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}
@@ -5106,4 +5106,4 @@ func ParseGetVersionResponse(rsp *http.Response) (*GetVersionResponse, error) {
 }
 
 // specification is the SHA-256 of the docs/openapi.yaml that this file was made from.
-const specification = "10bed40132bc6839931ddcd85662e74375eff39dff9a8c374a8687817baf57ea"
+const specification = "cb61ccc11f045a008cf4ee86c7fdc4d904ea905eccc2815dcf69f0f613a09015"

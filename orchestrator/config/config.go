@@ -25,6 +25,8 @@ type Config struct {
 	Hosts []string
 	// Tokens are what clients show at listeners that are not this machine's alone.
 	Tokens Tokens
+	// Workspaces are the directories that clients on other machines may have tasks work in.
+	Workspaces []string
 	// AppServers are where turns run; nil means one, which is started, and an empty
 	// list that there is none.
 	AppServers []AppServer

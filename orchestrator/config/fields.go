@@ -21,9 +21,9 @@ func fileSection(c *Config) section {
 		fields("tls", "a certificate for listeners with `host:port`", tlsSection(&c.TLS), func(p *parser, n *yaml.Node) {
 			tlsSection(&c.TLS).in(p, n, "tls")
 		}).needsRestart(),
-		boolean("behind_proxy", "a reverse proxy before the daemon encrypts what comes from other machines; instead of `tls`", &c.BehindProxy).needsRestart(),
+		boolean("behind_proxy", "a reverse proxy before the daemon encrypts what comes from other machines, instead of `tls`; clients of `host:port` need a token then, wherever they come from", &c.BehindProxy).needsRestart(),
 		texts("hosts", "further names, of the reverse proxy for instance, that requests may be sent to; default: the addresses of `listen` alone", &c.Hosts, (*parser).host).needsRestart(),
-		fields("tokens", "what clients show; required for other listeners than Unix sockets and loopback", tokensSection(&c.Tokens), func(p *parser, n *yaml.Node) {
+		fields("tokens", "what clients show; required for other listeners than Unix sockets and loopback, and with `behind_proxy`", tokensSection(&c.Tokens), func(p *parser, n *yaml.Node) {
 			p.holdsSecrets(n)
 			if n.Kind == yaml.ScalarNode && n.Tag != "!!null" { // it is perhaps a token, and not repeated
 				p.Problem(n, "write:  tokens: {operator_file: FILE}", "tokens is a mapping of fields")
@@ -31,6 +31,7 @@ func fileSection(c *Config) section {
 			}
 			tokensSection(&c.Tokens).in(p, n, "tokens")
 		}).needsRestart(),
+		texts("workspaces", "directories that clients on other machines may have tasks work in, with all that is below them; clients of this machine may name any. Default: none", &c.Workspaces, (*parser).workspace).needsRestart(),
 		field{name: "app_servers", typ: "list", about: "where turns run; `[]` is nowhere, which is enough for teams without agents; default: one that is started, and `$ORCHESTRATOR_APP_SERVER` chooses another one", schema: servers, read: func(p *parser, n *yaml.Node) {
 			c.AppServers = p.appServers(n)
 		}}.needsRestart(),

@@ -41,13 +41,17 @@ const terminal = `('succeeded', 'failed', 'cancelled')`
 const endedWholly = `NOT EXISTS (SELECT 1 FROM tasks c WHERE (c.id = t.id OR c.id > t.id || '.' AND c.id < t.id || '/')
   AND (c.status NOT IN ` + terminal + ` OR c.updated >= ?2))`
 
+// endedBefore names its index: without statistics SQLite takes the one by status,
+// and reads every task that has ended.
+const endedBefore = `SELECT id FROM tasks t INDEXED BY tasks_by_end WHERE parent IS NULL AND status IN ` + terminal + `
+  AND updated < ?2 AND ` + endedWholly + ` ORDER BY updated, id LIMIT ?1`
+
 // EndedBefore returns tasks that nobody started but people, and that have ended
 // before a time with all that they started: at most limit, the oldest end first.
 // Errors: ErrStorage.
 func (s *Store) EndedBefore(ctx context.Context, before time.Time, limit int) ([]string, error) {
 	return query(ctx, s, "look for tasks whose time is over", scanString,
-		`SELECT id FROM tasks t INDEXED BY tasks_by_end WHERE parent IS NULL AND status IN `+terminal+` AND updated < ?2 AND `+endedWholly+` ORDER BY updated, id LIMIT ?1`,
-		limit, micros(before))
+		endedBefore, limit, micros(before))
 }
 
 // RemoveTask removes a task that has ended before a time, with all that it
@@ -88,6 +92,13 @@ func (s *Store) RemoveTask(ctx context.Context, id string, before, now time.Time
 		return nil
 	})
 	return removed, err
+}
+
+// Has reports whether there is a task with this very ID. Errors: ErrStorage.
+func (s *Store) Has(ctx context.Context, id string) (bool, error) {
+	var found bool
+	err := s.reads.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM tasks WHERE id = ?)", id).Scan(&found)
+	return found, s.fail(ctx, "look up the task", err)
 }
 
 // removedByKey returns a *RemovedError where the task with a key was removed, and nil else.

@@ -114,7 +114,7 @@ func TestRemovalKeepsConversationsInUse(t *testing.T) {
 		t.Fatal(err)
 	}
 	rows, err := s.Runtimes(t.Context(), RuntimeFilter{})
-	if err != nil || len(rows) != 1 || rows[0].Runtime.AgentID != "shared" {
+	if err != nil || len(rows) != 1 || rows[0].AgentID != "shared" {
 		t.Errorf("conversations %+v, %v", rows, err)
 	}
 }
@@ -124,7 +124,7 @@ func TestEndedBeforeUsesItsIndex(t *testing.T) {
 	s := opened(t)
 	var id, parent, unused int
 	var detail string
-	row := s.reads.QueryRowContext(t.Context(), `EXPLAIN QUERY PLAN SELECT id FROM tasks t WHERE parent IS NULL AND status IN `+terminal+` AND updated < ?2 AND `+endedWholly+` ORDER BY updated, id LIMIT ?1`, 10, micros(time.Now()))
+	row := s.reads.QueryRowContext(t.Context(), "EXPLAIN QUERY PLAN "+endedBefore, 10, micros(time.Now()))
 	if err := row.Scan(&id, &parent, &unused, &detail); err != nil || !slices.Contains([]string{"SEARCH t USING INDEX tasks_by_end (updated<?)"}, detail) {
 		t.Errorf("%q, %v", detail, err)
 	}
