@@ -377,20 +377,16 @@ func backOff(id string, attempts int) time.Duration {
 }
 
 // Test tells a target, or with an empty name all, that this is a test, once and
-// at once, and returns how that went. Errors: ErrTarget when there is no such
-// target, store.ErrStorage.
+// at once, and returns how that went. Errors: *UnknownTargetError, store.ErrStorage.
 func (n *Notifier) Test(ctx context.Context, name string) ([]store.Notification, error) {
 	n.mu.Lock()
-	var names []string
-	for label := range n.targets {
-		if name == "" || label == name {
-			names = append(names, label)
-		}
-	}
+	names := slices.Sorted(maps.Keys(n.targets))
 	n.mu.Unlock()
-	slices.Sort(names)
-	if len(names) == 0 && name != "" {
-		return nil, fmt.Errorf("%w: there is no target %q", ErrTarget, name)
+	if name != "" || len(names) == 0 {
+		if !slices.Contains(names, name) {
+			return nil, &UnknownTargetError{Name: name, Known: names}
+		}
+		names = []string{name}
 	}
 	out := []store.Notification{}
 	for _, label := range names {

@@ -314,7 +314,7 @@ func TestTest(t *testing.T) {
 		if types, _ := w.told(); len(types) != 1 || types[0] != "test" {
 			t.Errorf("got %q", types)
 		}
-		if _, err := w.notifier.Test(t.Context(), "other"); !errors.Is(err, ErrTarget) {
+		if _, err := w.notifier.Test(t.Context(), "other"); err == nil || err.Error() != `there is no target "other"; there are: hook` {
 			t.Errorf("got %v", err)
 		}
 	})

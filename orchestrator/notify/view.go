@@ -22,7 +22,7 @@ type View struct {
 	// Next is when it is tried next.
 	Next time.Time `json:"next,omitzero"`
 	// Body is what the target gets.
-	Body json.RawMessage `json:"body,omitempty"`
+	Body *Event `json:"body,omitempty"`
 	// Journal are the attempts.
 	Journal []Attempt `json:"journal,omitempty"`
 }
@@ -70,7 +70,12 @@ func List(ctx context.Context, in Reading, failed bool, limit int) ([]View, erro
 
 // ViewOf shows one notification without its attempts.
 func ViewOf(n store.Notification) View {
-	return View{
-		ID: n.ID, Type: n.Type, Task: n.Task, Target: n.Target, State: n.State, Status: n.Status, Attempts: n.Attempts, Created: n.Created, Next: n.Next, Body: n.Body,
+	v := View{
+		ID: n.ID, Type: n.Type, Task: n.Task, Target: n.Target, State: n.State, Status: n.Status, Attempts: n.Attempts, Created: n.Created, Next: n.Next,
 	}
+	var e Event
+	if json.Unmarshal(n.Body, &e) == nil { // else a newer program wrote it, and the rest can be shown
+		v.Body = &e
+	}
+	return v
 }
