@@ -47,6 +47,7 @@ var allowed = map[string][]string{
 		"internal/suggest",
 		"workflow", "workflow/graph", "roles", "appclient", "appclient/apptest",
 		"orchestrator", "orchestrator/config", "orchestrator/store", "orchestrator/engine", "orchestrator/runner", "orchestrator/teamtest",
+		"orchestrator/client", "orchestrator/schedule", "orchestrator/notify",
 	},
 	"internal/archtest":      {},
 	"internal/scriptedmodel": {},
