@@ -156,7 +156,7 @@ func (d *Driver) Run(ctx context.Context) error {
 		wait, err := d.pass(ctx)
 		switch {
 		case ctx.Err() != nil:
-			return nil //nolint:nilerr // it was asked to end
+			return nil // it was asked to end
 		case temporary(err):
 			d.o.Log.Warn().Err(err).Msg("the schedules wait: it is tried again")
 			wait = retryWait
