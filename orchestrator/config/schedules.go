@@ -134,6 +134,7 @@ func notificationSection(t *notify.Target) section {
 			}
 		}},
 		fields("webhook", "an address that gets a signed POST", webhookSection(t), func(p *parser, n *yaml.Node) {
+			p.holdsSecrets(n) // many addresses of webhooks are secret
 			webhookSection(t).in(p, n, "webhook")
 		}),
 		{name: "command", typ: "list", about: "a program and its arguments, which gets JSON on its standard input", schema: object{"type": "array", "minItems": 1, "items": object{"type": "string"}}, read: func(p *parser, n *yaml.Node) {
@@ -153,7 +154,6 @@ func notificationSection(t *notify.Target) section {
 func webhookSection(t *notify.Target) section {
 	return section{name: "webhook", title: "`webhook`", fields: []field{
 		{name: "url", typ: "text", required: true, about: "the `http` or `https` address; redirects are not followed", schema: object{"type": "string", "pattern": `^https?://`}, read: func(p *parser, n *yaml.Node) {
-			p.holdsSecrets(n) // many addresses of webhooks are secret
 			if address, ok := p.Text(n, "url"); ok {
 				t.Webhook = address
 				if err := (notify.Target{Webhook: address, SecretFile: "-"}).Validate(); err != nil {
