@@ -11,6 +11,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/seed-e05a5b32/orchestrator/orchestrator/engine"
+	"github.com/seed-e05a5b32/orchestrator/orchestrator/notify"
+	"github.com/seed-e05a5b32/orchestrator/orchestrator/schedule"
 	"github.com/seed-e05a5b32/orchestrator/orchestrator/store"
 	"github.com/seed-e05a5b32/orchestrator/workflow"
 )
@@ -23,6 +25,9 @@ func TestProblems(t *testing.T) {
 		status int
 	}{
 		{&UnknownTeamError{Name: "x", Known: []string{"a", "b"}}, 404},
+		{&schedule.UnknownError{Name: "x", Known: []string{"a", "b"}}, 404},
+		{&notify.UnknownTargetError{Name: "x", Known: []string{"a"}}, 404},
+		{&store.RemovedError{Key: "k", Task: "T", Team: "t", Status: workflow.TaskSucceeded}, 410},
 		{&store.AmbiguousError{Name: "01", Matches: []string{"01A", "01B"}, More: true}, 409},
 		{store.ErrNotFound, 404},
 		{&engine.KeyError{Key: "k", Task: "T", State: workflow.TaskRunning, Differs: []string{"team"}}, 409},
