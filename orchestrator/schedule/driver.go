@@ -19,7 +19,7 @@ import (
 const (
 	// longestSleep bounds how late it is noticed that the clock was set or that the
 	// machine slept: timers do not run by the clock on the wall.
-	longestSleep = 30 * time.Second
+	longestSleep = time.Minute
 	// retryWait is how long a pass that failed waits for the next.
 	retryWait = 15 * time.Second
 	// defaultKeep is how many fires of a schedule are kept.
