@@ -65,6 +65,11 @@ var examples = map[string]struct {
 		},
 		"greet.go", `"hello"`,
 	},
+	"nightly": {
+		[]string{"repo=WORK"}, "keep=approve",
+		[]string{"tests failed -> fixer", "fixer end_turn -> tests", "tests passed -> keep", "keep approved -> succeeded"},
+		"greet.go", `"hello"`,
+	},
 	"release-with-gate": {
 		[]string{"version=v1.4.0", "repo=WORK"}, "publish=approve",
 		[]string{"tests failed -> fix", "fix succeeded -> tests", "tests passed -> notes", "notes end_turn -> publish", "publish approved -> tag", "tag passed -> succeeded"},
