@@ -17,7 +17,7 @@ import (
 )
 
 // Problem is an error as it is served (RFC 9457).
-type Problem struct {
+type Problem struct { //nolint:errname // RFC 9457 calls it so
 	// Type is urn:orchestrator:problem:NAME; it does not change.
 	Type   string `json:"type"`
 	Title  string `json:"title"`
@@ -48,7 +48,7 @@ func init() { //nolint:gochecknoinits // see above
 			if err == nil {
 				continue
 			}
-			if d, ok := err.(huma.ErrorDetailer); ok { //nolint:errorlint // it is never wrapped
+			if d, ok := err.(huma.ErrorDetailer); ok {
 				p.Errors = append(p.Errors, workflow.Problem{File: d.ErrorDetail().Location, Message: d.ErrorDetail().Message})
 				continue
 			}
@@ -146,10 +146,10 @@ func typed[E error](name, title string, status int) kind {
 		},
 		back: func(fields json.RawMessage) error {
 			var e E
-			if json.Unmarshal(fields, &e) != nil {
-				return nil
+			if err := json.Unmarshal(fields, &e); err == nil {
+				return e
 			}
-			return e
+			return nil // of a newer daemon; what it says is told all the same
 		},
 	}
 }
