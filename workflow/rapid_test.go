@@ -407,9 +407,11 @@ func askedFirst(rt *rapid.T, team *Team, before State, body EventBody, effects [
 			if e.FromTurn != turn.ID || e.Reason != ReasonUncertain {
 				continue
 			}
-			names := e.Rule > 0 && slices.Contains(team.rule(e.Rule).On, ReasonUncertain) ||
-				strings.Contains(e.Note, "cannot be rendered") || // of the rule that names it
-				len(e.Joined) > 0 // at whose join it arrived by a rule that names it
+			names := slices.ContainsFunc(team.Handoffs, func(r *Rule) bool {
+				named := r.covers(turn.Node) && slices.Contains(r.On, ReasonUncertain)
+				// At a join, and where a message cannot be rendered, another rule than the one that names it decides.
+				return named && (r.Number == e.Rule || e.Rule == 0 || len(e.Joined) > 0)
+			})
 			named = named || names
 			if policy == UncertainAsk && !names || e.Retry && !names {
 				rt.Fatalf("%+v although nobody was asked", e)
