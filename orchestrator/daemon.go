@@ -19,6 +19,8 @@ import (
 
 	"github.com/seed-e05a5b32/orchestrator/orchestrator/api"
 	"github.com/seed-e05a5b32/orchestrator/orchestrator/config"
+	"github.com/seed-e05a5b32/orchestrator/orchestrator/engine"
+	"github.com/seed-e05a5b32/orchestrator/orchestrator/schedule"
 )
 
 const (
@@ -42,6 +44,8 @@ type DaemonOptions struct {
 	Version string
 	// Log gets what people do not watch live.
 	Log zerolog.Logger
+	// Clock is that of the schedules; default the machine's.
+	Clock engine.Clock
 	// Ready is called once, when the daemon listens, with the URLs; nil is not called.
 	Ready func(urls []string)
 }
@@ -56,6 +60,7 @@ type Daemon struct {
 	started   time.Time
 	draining  atomic.Bool
 
+	schedules     *schedule.Driver
 	state         serviceState
 	certificate   certificate
 	live          atomic.Pointer[loaded]
@@ -93,7 +98,14 @@ func NewDaemon(ctx context.Context, options DaemonOptions) (_ *Daemon, err error
 	if err != nil {
 		return nil, err
 	}
-	d.apply(first)
+	clock := options.Clock
+	if clock == nil {
+		clock = engine.SystemClock()
+	}
+	d.schedules = schedule.New(schedule.Options{Store: o.store, Tasks: scheduledTasks{d}, Clock: clock, Log: d.log})
+	if err := d.apply(ctx, first); err != nil {
+		return nil, err
+	}
 	addresses := options.Config.Listen
 	if len(addresses) == 0 {
 		addresses = []string{ListenUnix}
@@ -111,7 +123,7 @@ func NewDaemon(ctx context.Context, options DaemonOptions) (_ *Daemon, err error
 		}
 		d.listeners = append(d.listeners, l)
 	}
-	if d.api, err = newAPI(d); err != nil {
+	if d.api, err = newAPI(ctx, d); err != nil {
 		return nil, err
 	}
 	return d, nil
@@ -141,12 +153,21 @@ func (d *Daemon) Serve(ctx context.Context) error {
 	}
 	err := d.announce()
 	var tending sync.WaitGroup
+	scheduling := make(chan error, 1)
 	if err == nil {
 		tending.Go(func() { d.keepRetention(driving) })
+		tending.Go(func() {
+			if err := d.schedules.Run(driving); err != nil {
+				scheduling <- err
+				stopDriving()
+			}
+		})
 		err = d.Run(driving)
 	}
 	stopDriving()
 	tending.Wait()
+	close(scheduling)
+	err = errors.Join(err, <-scheduling)
 	d.tellState(stateStopping, "stopping")
 	err = errors.Join(err, removeDiscovery(d.store.Dir()))
 	endRequests()

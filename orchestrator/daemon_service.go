@@ -92,7 +92,7 @@ func served(t TeamFile) api.Team {
 	}
 	out.Revision = t.Team.Revision
 	for name, input := range t.Team.Inputs {
-		out.Inputs = append(out.Inputs, api.TeamInput{Name: name, Type: string(input.Type), Required: input.Required, Default: input.Default})
+		out.Inputs = append(out.Inputs, api.TeamInput{Name: name, Type: input.Type, Required: input.Required, Default: input.Default})
 	}
 	slices.SortFunc(out.Inputs, func(a, b api.TeamInput) int { return cmp.Compare(a.Name, b.Name) })
 	return out

@@ -157,7 +157,7 @@ func TestReloadReadsTheCertificateAgain(t *testing.T) {
 	if err := errors.Join(os.Rename(fresh.Cert, files.Cert), os.Rename(fresh.Key, files.Key)); err != nil {
 		t.Fatal(err)
 	}
-	if err := d.Reload(); err != nil {
+	if err := d.Reload(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	if after, _ := d.certificate.get(nil); after == before {
@@ -166,7 +166,7 @@ func TestReloadReadsTheCertificateAgain(t *testing.T) {
 	if err := os.WriteFile(files.Key, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := d.Reload(); !errors.Is(err, ErrCertificate) {
+	if err := d.Reload(t.Context()); !errors.Is(err, ErrCertificate) {
 		t.Errorf("a key that is empty: %v", err)
 	}
 	if h := d.Health(t.Context()); h.Status != degraded || !strings.Contains(strings.Join(h.Trouble, "\n"), "the last reload failed") {
@@ -273,5 +273,29 @@ func TestRetention(t *testing.T) {
 	_, created, err := d.Submit(t.Context(), api.Submission{Source: []byte(checkTeam("one")), Key: "a"})
 	if created || !errors.Is(err, store.ErrRemoved) {
 		t.Errorf("the key again: created %v, %v", created, err)
+	}
+}
+
+// Schedules of team files fire by themselves.
+func TestSchedulesOfTeamFiles(t *testing.T) {
+	dir := t.TempDir()
+	writeTeam(t, filepath.Join(dir, "one.yaml"), checkTeam("one")+"schedules: {often: {cron: \"@every 1s\"}}\n")
+	d := serving(t, DaemonOptions{Config: config.Config{Teams: dir}})
+	updates := d.Subscribe("")
+	defer updates.Close()
+	timeout := time.After(30 * time.Second)
+	for {
+		select {
+		case u := <-updates.Updates():
+			if u.Record == nil || !u.Record.State.Status.Terminal() {
+				continue
+			}
+			if s := u.Record.State; s.Schedule != "one.often" || s.Status != workflow.TaskSucceeded {
+				t.Errorf("task of schedule %q is %s", s.Schedule, s.Status)
+			}
+			return
+		case <-timeout:
+			t.Fatal("nothing was submitted")
+		}
 	}
 }

@@ -1,6 +1,7 @@
 package orchestrator
 
 import (
+	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -55,8 +56,12 @@ func prepare(c config.Config, dataDir string, before teamFiles) (prepared, error
 	return p, errors.Join(errs...)
 }
 
-// apply makes what is prepared count.
-func (d *Daemon) apply(p prepared) {
+// apply makes what is prepared count. An error means that the store has failed,
+// or that schedules contradict each other; then nothing has changed.
+func (d *Daemon) apply(ctx context.Context, p prepared) error {
+	if err := d.schedules.Set(ctx, p.teams.specs()); err != nil {
+		return fmt.Errorf("set the schedules: %w", err)
+	}
 	d.roles.replace(p.roles)
 	d.prices.replace(p.prices)
 	d.certificate.current.Store(p.certificate)
@@ -66,17 +71,18 @@ func (d *Daemon) apply(p prepared) {
 			d.log.Error().Msg("teams: " + line)
 		}
 	}
+	return nil
 }
 
 // Reload reads the configuration and what it names again. Where anything is
 // wrong with them the old ones stay, and the error, which health shows as well,
 // says what. A team file with mistakes does not count: it is shown with the
 // teams. Tasks keep the teams that they were started with.
-func (d *Daemon) Reload() error {
+func (d *Daemon) Reload(ctx context.Context) error {
 	d.reloading.Lock()
 	defer d.reloading.Unlock()
 	d.tellState(stateReloading, "reading the configuration again")
-	err := d.reload()
+	err := d.reload(ctx)
 	d.reloadTrouble.Store(&reloadTrouble{at: time.Now(), err: err})
 	if err == nil {
 		d.tellState(stateReady, "listening at "+strings.Join(d.URLs(), ", "))
@@ -95,7 +101,7 @@ func (d *Daemon) Reload() error {
 	return fmt.Errorf("reload the configuration: %w", err)
 }
 
-func (d *Daemon) reload() error {
+func (d *Daemon) reload(ctx context.Context) error {
 	old := d.live.Load()
 	fresh := old.config
 	if d.options.Load != nil {
@@ -110,7 +116,7 @@ func (d *Daemon) reload() error {
 	}
 	if d.options.Logging != nil {
 		if err := d.options.Logging(fresh.Logging); err != nil {
-			return err
+			return err // Reload goes back to the old one
 		}
 	}
 	defer func() {
@@ -120,7 +126,9 @@ func (d *Daemon) reload() error {
 		}
 	}()
 	next.restart = needRestart(d.options.Config, fresh)
-	d.apply(next)
+	if err := d.apply(ctx, next); err != nil {
+		return err
+	}
 	if len(next.restart) > 0 {
 		d.log.Warn().Strs("fields", next.restart).Msg("these fields have changed and need a restart of the daemon")
 	}
@@ -166,7 +174,7 @@ func problemLines(err error) []string {
 		}
 		return lines
 	}
-	if joined, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // it is about this error, and not about one within it
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
 		var lines []string
 		for _, one := range joined.Unwrap() {
 			lines = append(lines, problemLines(one)...)

@@ -127,7 +127,7 @@ func (a *app) superviseDaemon(ctx context.Context, d *orchestrator.Daemon) error
 			return err
 		case <-reload:
 			// What went wrong is in the log and in health; the old configuration goes on.
-			_ = d.Reload() //nolint:errcheck // see above
+			_ = d.Reload(ctx)
 		case <-drain:
 			fmt.Fprintf(a.stderr, "stopping: no new turn is started, and what runs may end within %s (again to stop now)\n", d.Grace())
 			d.Drain()

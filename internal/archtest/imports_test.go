@@ -33,7 +33,7 @@ var allowed = map[string][]string{
 	"orchestrator/config":    {"workflow", "orchestrator/schedule", "orchestrator/notify"},
 	"orchestrator/workspace": {},
 	"orchestrator/schedule":  {"workflow", "orchestrator/store", "orchestrator/engine"},
-	"orchestrator/notify":    {"orchestrator/store", "orchestrator/engine"},
+	"orchestrator/notify":    {"workflow", "orchestrator/store", "orchestrator/engine", "orchestrator/check"},
 	"orchestrator/api":       {"workflow", "orchestrator/engine", "orchestrator/store", "orchestrator/schedule", "orchestrator/notify"},
 	"orchestrator/client":    {"workflow", "orchestrator/api", "orchestrator/schedule", "orchestrator/notify"},
 	"orchestrator/runner":    {"workflow", "roles", "appclient", "orchestrator/engine"},

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -61,7 +62,7 @@ func Parse(file string, src []byte, options Options) (*Config, error) {
 	if root := p.Root(); root != nil {
 		keys := fileSection(p.config).in(p, root, "the configuration")
 		p.config.GraceSet = keys["grace"] != nil
-		p.together(root, keys)
+		p.together(keys)
 	}
 	if problems, wrong := errors.AsType[workflow.Problems](p.Err()); wrong {
 		return nil, p.withoutSecrets(problems)
@@ -180,7 +181,7 @@ func (p *parser) address(n *yaml.Node) {
 	}
 	host, port, err := net.SplitHostPort(text)
 	if err == nil {
-		_, err = net.LookupPort("tcp", port)
+		_, err = strconv.ParseUint(port, 10, 16)
 	}
 	if err != nil || strings.ContainsAny(host, " /") {
 		p.Problem(n, "write unix, unix:/path, 127.0.0.1:7717, or :7717 for all interfaces", "%q is no address to listen at", text)
@@ -260,7 +261,7 @@ func (p *parser) appServers(n *yaml.Node) []AppServer {
 }
 
 // together checks what fields demand of each other.
-func (p *parser) together(root *yaml.Node, keys map[string]*yaml.Node) {
+func (p *parser) together(keys map[string]*yaml.Node) {
 	c := p.config
 	for _, s := range []struct {
 		name   string

@@ -77,7 +77,7 @@ func TestMistakes(t *testing.T) {
 		"model: a/b":                       "c.yaml:1:1: the configuration has no version",
 		"[1]":                              "a configuration is a mapping of fields, not a list",
 		"version: 2":                       "c.yaml:1:10: version must be 1",
-		"modle: a/b":                       `did you mean "model"?`,
+		"mdel: a/b":                        `did you mean "model"?`,
 		"tls: {cert: c}":                   "c.yaml:2:6: tls has no key",
 		"listen: nowhere":                  `"nowhere" is no address to listen at`,
 		"listen: 127.0.0.1:http-x":         `is no address to listen at`,

@@ -98,7 +98,7 @@ func TestSchema(t *testing.T) {
 		t.Error(err)
 	}
 	for _, src := range []string{
-		"{}", "version: 2", "version: 1\nmodle: x", "version: 1\ngrace: 30", "version: 1\ngrace: soon", "version: 1\nlisten: []", "version: 1\ntls: {cert: x}",
+		"{}", "version: 2", "version: 1\nmdel: x", "version: 1\ngrace: 30", "version: 1\ngrace: soon", "version: 1\nlisten: []", "version: 1\ntls: {cert: x}",
 		"version: 1\napp_servers: [{managed: {}}]", "version: 1\napp_servers: [{name: a, url: nowhere}]", "version: 1\nlimits: {max_turns: 0}",
 		"version: 1\nlimits: {teams: {x: {max_turn: 1}}}", "version: 1\nlogging: {level: inf}",
 	} {

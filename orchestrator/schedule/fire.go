@@ -78,6 +78,8 @@ func (d *Driver) outcome(ctx context.Context, e entry, f store.Fire, q *queues) 
 	switch made, err := d.o.Store.ByKey(ctx, f.Key); {
 	case err == nil:
 		return store.FireSubmitted, made.Task, "", nil
+	case errors.Is(err, store.ErrRemoved):
+		return store.FireSkipped, "", "its task was submitted before, and has been removed since", nil
 	case !errors.Is(err, store.ErrNotFound):
 		return "", "", "", err
 	}

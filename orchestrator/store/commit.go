@@ -64,7 +64,10 @@ func (s *Store) Create(ctx context.Context, state workflow.State, event workflow
 		if err != nil {
 			return s.fail(ctx, "create task", err)
 		}
-		return s.appendEvent(ctx, tx, state, event, enc)
+		if err := s.appendEvent(ctx, tx, state, event, enc); err != nil {
+			return err
+		}
+		return s.notice(ctx, tx, Notices(state, event, effects))
 	})
 	if err != nil {
 		return "", false, err
@@ -94,6 +97,9 @@ func (s *Store) Commit(ctx context.Context, prev int64, state workflow.State, ev
 			return fmt.Errorf("commit %s for task %s at version %d: %w", event.Body.EventType(), state.Task, prev, ErrConflict)
 		}
 		if err := s.appendEvent(ctx, tx, state, event, enc); err != nil {
+			return err
+		}
+		if err := s.notice(ctx, tx, Notices(state, event, effects)); err != nil {
 			return err
 		}
 		return s.markConversations(ctx, tx, state, event)

@@ -114,7 +114,7 @@ func TestRemovalKeepsConversationsInUse(t *testing.T) {
 		t.Fatal(err)
 	}
 	rows, err := s.Runtimes(t.Context(), RuntimeFilter{})
-	if err != nil || len(rows) != 1 || rows[0].Runtime.AgentID != "shared" {
+	if err != nil || len(rows) != 1 || rows[0].AgentID != "shared" {
 		t.Errorf("conversations %+v, %v", rows, err)
 	}
 }
