@@ -31,7 +31,7 @@ func TestEventCodec(t *testing.T) {
 			RunID: "run", TurnID: "turn", ToolCalls: 7, ConversationLost: true, OutputFile: "f", Model: "m", Cost: 8, Unpriced: true,
 			Handoff: "h", HandoffMessage: "hm", QuotaReset: at, ExitCode: 9, Duration: time.Second,
 		},
-		TurnReconciled{Turn: 1, Attempt: 2, Finding: FindingFinished, Output: "o", OutputFile: "f", Detail: "d", Usage: Usage{TotalTokens: 1}, ConversationLost: true},
+		TurnReconciled{Turn: 1, Attempt: 2, Finding: FindingFinished, Output: "o", OutputFile: "f", Detail: "d", Usage: Usage{TotalTokens: 1}, Model: "m", Cost: 2, Unpriced: true, ConversationLost: true},
 		TimerFired{},
 		CancelRequested{By: "ada"},
 		GateAnswered{Turn: 1, Approved: true, By: "ada", Comment: "c"},

@@ -105,8 +105,12 @@ type (
 		// OutputFile is as in TurnFinished.
 		OutputFile string `json:"output_file,omitempty"`
 		Detail     string `json:"detail,omitempty"`
-		// Usage is what was seen to be used since the turn was found running.
-		Usage Usage `json:"usage,omitzero"`
+		// Usage is what was seen to be used since the turn was found running. Model,
+		// Cost and Unpriced are as in TurnFinished.
+		Usage    Usage  `json:"usage,omitzero"`
+		Model    string `json:"model,omitempty"`
+		Cost     int64  `json:"cost,omitempty"`
+		Unpriced bool   `json:"unpriced,omitempty"`
 		// ConversationLost is as in TurnFinished.
 		ConversationLost bool `json:"conversation_lost,omitempty"`
 	}

@@ -137,7 +137,7 @@ func nextEvent(rt *rapid.T, s State, now time.Time) EventBody {
 	}
 	for _, t := range s.Turns {
 		f := anyEnd(rt, t, now)
-		reconciled := TurnReconciled{Turn: t.ID, Attempt: t.Attempt, Output: "found",
+		reconciled := TurnReconciled{Turn: t.ID, Attempt: t.Attempt, Output: "found", Usage: f.Usage, Cost: f.Cost, Unpriced: f.Unpriced,
 			Finding: rapid.SampledFrom([]Finding{FindingNotConsumed, FindingInterrupted, FindingFinished, FindingUnknown}).Draw(rt, "finding")}
 		switch {
 		case t.Kind == KindGate:

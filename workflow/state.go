@@ -136,6 +136,10 @@ type Parent struct {
 	Spawned bool `json:"spawned,omitempty"`
 }
 
+// Waits says that the parent waits for this task: it is a sub-team's, and not a
+// spawned one. A task without a parent has nobody who waits.
+func (p *Parent) Waits() bool { return p != nil && !p.Spawned }
+
 // Branch is one of several lines of work that run at the same time. A branch
 // sees the nodes and conversations of its own, and the nodes of the branch
 // that it was started from.

@@ -207,14 +207,19 @@ func (d *decision) reconciled(b TurnReconciled) error {
 	}
 	d.dropQuestions(t.ID)
 	if b.Finding != FindingFinished { // which counts it with the end
-		d.charge(t.Branch, 0, b.Usage, 0)
+		d.charge(t.Branch, 0, b.Usage, b.Cost)
+		if b.Unpriced {
+			d.unpriced(b.Model)
+		}
 	}
 	switch b.Finding {
 	case FindingFinished:
 		if err := moveTurn(t, turnFinish, d.event); err != nil {
 			return err
 		}
-		return d.conclude(d.take(b.Turn), TurnFinished{Reason: ReasonEndTurn, Output: b.Output, OutputFile: b.OutputFile, Usage: b.Usage})
+		return d.conclude(d.take(b.Turn), TurnFinished{
+			Reason: ReasonEndTurn, Output: b.Output, OutputFile: b.OutputFile, Usage: b.Usage, Model: b.Model, Cost: b.Cost, Unpriced: b.Unpriced,
+		})
 	case FindingNotConsumed:
 		if err := moveTurn(t, turnNotSent, d.event); err != nil {
 			return err

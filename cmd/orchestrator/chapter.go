@@ -111,6 +111,8 @@ func (c *chapter) turnEvent(body workflow.EventBody) {
 			c.end(st)
 		}
 	case workflow.TurnReconciled:
+		s.Usage = s.Usage.Add(b.Usage)
+		s.Cost.turn(costsOf(b))
 		if st := s.find(b.Turn, b.Attempt); st != nil {
 			st.Reconciled = &b
 			c.end(st)
