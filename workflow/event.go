@@ -113,6 +113,9 @@ type (
 		Unpriced bool   `json:"unpriced,omitempty"`
 		// ConversationLost is as in TurnFinished.
 		ConversationLost bool `json:"conversation_lost,omitempty"`
+		// KeepAsked says that what the turn has asked keeps its number and its time for
+		// when it asks the same again. Journals of earlier versions do not have it.
+		KeepAsked bool `json:"keep_asked,omitempty"`
 	}
 	// TimerFired says that State.WakeAt has come.
 	TimerFired struct{}
@@ -125,7 +128,8 @@ type (
 		By      string `json:"by,omitempty"`
 		Comment string `json:"comment,omitempty"`
 	}
-	// QuestionAsked says that a running turn waits for a person. Its ID is given by Decide.
+	// QuestionAsked says that a running turn waits for a person. Its ID is given by
+	// Decide, but for one that was asked before: see AskedBefore.
 	QuestionAsked struct {
 		Turn     int          `json:"turn"`
 		Attempt  int          `json:"attempt"`
@@ -134,6 +138,9 @@ type (
 		Tool     string       `json:"tool,omitempty"`
 		Argument string       `json:"argument,omitempty"`
 		Choices  []string     `json:"choices,omitempty"`
+		// Question is the ID that the same question had when contact with its turn was
+		// lost; 0 for a new one.
+		Question int `json:"question,omitempty"`
 	}
 	// QuestionAnswered is a person's answer. Answering one that is not open any
 	// more is refused with ErrStale, and with what is not among its answers with *AnswerError.

@@ -331,6 +331,9 @@ type Turn struct {
 	Recoveries int `json:"recoveries,omitempty"`
 	// Answers are those that nobody was there to hear, for when the turn asks the same again.
 	Answers []KeptAnswer `json:"answers,omitempty"`
+	// Asked are the questions that were open when contact with the turn was lost, for
+	// when it asks the same again. They can be answered meanwhile.
+	Asked []Question `json:"asked,omitempty"`
 	// Named says that the turn ended as uncertain and that only rules which name
 	// that reason are asked.
 	Named bool `json:"named,omitempty"`
@@ -348,6 +351,8 @@ type Turn struct {
 
 // KeptAnswer is a person's answer to what a turn asked before contact with it was lost.
 type KeptAnswer struct {
+	// Question is the ID that the question had.
+	Question int          `json:"question,omitempty"`
 	Kind     QuestionKind `json:"kind"`
 	Text     string       `json:"text"`
 	Tool     string       `json:"tool,omitempty"`

@@ -205,6 +205,9 @@ func (d *decision) reconciled(b TurnReconciled) error {
 	if b.ConversationLost {
 		delete(d.s.Conversations, t.key())
 	}
+	if b.KeepAsked {
+		t.Asked = append(slices.Clone(t.Asked), d.asked(t.ID)...)
+	}
 	d.dropQuestions(t.ID)
 	if b.Finding != FindingFinished { // which counts it with the end
 		d.charge(t.Branch, 0, b.Usage, b.Cost)
