@@ -105,10 +105,17 @@ type (
 		// OutputFile is as in TurnFinished.
 		OutputFile string `json:"output_file,omitempty"`
 		Detail     string `json:"detail,omitempty"`
-		// Usage is what was seen to be used since the turn was found running.
-		Usage Usage `json:"usage,omitzero"`
+		// Usage is what was seen to be used since the turn was found running. Model,
+		// Cost and Unpriced are as in TurnFinished.
+		Usage    Usage  `json:"usage,omitzero"`
+		Model    string `json:"model,omitempty"`
+		Cost     int64  `json:"cost,omitempty"`
+		Unpriced bool   `json:"unpriced,omitempty"`
 		// ConversationLost is as in TurnFinished.
 		ConversationLost bool `json:"conversation_lost,omitempty"`
+		// KeepAsked says that what the turn has asked keeps its number and its time for
+		// when it asks the same again. Journals of earlier versions do not have it.
+		KeepAsked bool `json:"keep_asked,omitempty"`
 	}
 	// TimerFired says that State.WakeAt has come.
 	TimerFired struct{}
@@ -121,7 +128,8 @@ type (
 		By      string `json:"by,omitempty"`
 		Comment string `json:"comment,omitempty"`
 	}
-	// QuestionAsked says that a running turn waits for a person. Its ID is given by Decide.
+	// QuestionAsked says that a running turn waits for a person. Its ID is given by
+	// Decide, but for one that was asked before: see AskedBefore.
 	QuestionAsked struct {
 		Turn     int          `json:"turn"`
 		Attempt  int          `json:"attempt"`
@@ -130,6 +138,9 @@ type (
 		Tool     string       `json:"tool,omitempty"`
 		Argument string       `json:"argument,omitempty"`
 		Choices  []string     `json:"choices,omitempty"`
+		// Question is the ID that the same question had when contact with its turn was
+		// lost; 0 for a new one.
+		Question int `json:"question,omitempty"`
 	}
 	// QuestionAnswered is a person's answer. Answering one that is not open any
 	// more is refused with ErrStale, and with what is not among its answers with *AnswerError.

@@ -136,6 +136,10 @@ type Parent struct {
 	Spawned bool `json:"spawned,omitempty"`
 }
 
+// Waits says that the parent waits for this task: it is a sub-team's, and not a
+// spawned one. A task without a parent has nobody who waits.
+func (p *Parent) Waits() bool { return p != nil && !p.Spawned }
+
 // Branch is one of several lines of work that run at the same time. A branch
 // sees the nodes and conversations of its own, and the nodes of the branch
 // that it was started from.
@@ -327,6 +331,9 @@ type Turn struct {
 	Recoveries int `json:"recoveries,omitempty"`
 	// Answers are those that nobody was there to hear, for when the turn asks the same again.
 	Answers []KeptAnswer `json:"answers,omitempty"`
+	// Asked are the questions that were open when contact with the turn was lost, for
+	// when it asks the same again. They can be answered meanwhile.
+	Asked []Question `json:"asked,omitempty"`
 	// Named says that the turn ended as uncertain and that only rules which name
 	// that reason are asked.
 	Named bool `json:"named,omitempty"`
@@ -344,6 +351,8 @@ type Turn struct {
 
 // KeptAnswer is a person's answer to what a turn asked before contact with it was lost.
 type KeptAnswer struct {
+	// Question is the ID that the question had.
+	Question int          `json:"question,omitempty"`
 	Kind     QuestionKind `json:"kind"`
 	Text     string       `json:"text"`
 	Tool     string       `json:"tool,omitempty"`

@@ -111,6 +111,8 @@ func (c *chapter) turnEvent(body workflow.EventBody) {
 			c.end(st)
 		}
 	case workflow.TurnReconciled:
+		s.Usage = s.Usage.Add(b.Usage)
+		s.Cost.turn(costsOf(b))
 		if st := s.find(b.Turn, b.Attempt); st != nil {
 			st.Reconciled = &b
 			c.end(st)
@@ -136,10 +138,18 @@ func (c *chapter) turnSays(body workflow.EventBody) {
 	s := c.story
 	switch b := body.(type) {
 	case workflow.QuestionAsked:
-		q := &question{ID: len(s.questions) + 1, QuestionAsked: b, Asked: c.at}
+		q := &question{ID: b.Question, QuestionAsked: b, Asked: c.at}
+		before := s.question(b.Question)
+		if b.Question == 0 {
+			s.lastQuestion++
+			q.ID = s.lastQuestion
+		}
 		s.questions = append(s.questions, q)
 		if st := s.find(b.Turn, b.Attempt); st != nil {
 			q.Expires = s.questionExpires(st.Node, c.at)
+			if before != nil && before.Expires.After(c.at) {
+				q.Expires = before.Expires
+			}
 			st.Questions = append(st.Questions, q)
 			c.add(news{kind: newsAsked, step: st, question: q})
 		}
@@ -185,7 +195,7 @@ func (c *chapter) effect(effect workflow.Effect) {
 			ID: f.Question.ID, Asked: c.at,
 			QuestionAsked: workflow.QuestionAsked{Turn: f.Question.Turn, Attempt: f.Question.Attempt, Kind: f.Question.Kind, Text: f.Question.Text, Choices: f.Question.Choices},
 		}
-		s.questions = append(s.questions, q)
+		s.questions, s.lastQuestion = append(s.questions, q), q.ID
 		if st := s.find(q.Turn, q.Attempt); st != nil {
 			st.Questions = append(st.Questions, q)
 			c.add(news{kind: newsAsked, step: st, question: q})

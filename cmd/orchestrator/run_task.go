@@ -97,7 +97,7 @@ func (a *app) resumable(ctx context.Context, f runFlags) (taskStory, error) {
 
 // wholeTask is the task that a sub-team's task belongs to: it is driven as a whole.
 func wholeTask(ctx context.Context, s *store.Store, found taskStory) (taskStory, error) {
-	for found.state.Parent != nil && !found.state.Parent.Spawned {
+	for found.state.Parent.Waits() {
 		parent, err := readStory(ctx, s, found.state.Parent.Task)
 		if err != nil {
 			return taskStory{}, err

@@ -266,6 +266,14 @@ func (v *storyView) text(name, text string) {
 func (v *storyView) end(st *step) {
 	if r := st.Reconciled; r != nil {
 		v.field("found", strings.TrimSuffix(findingText(r.Finding)+": "+r.Detail, ": "))
+		used := costsOf(*r)
+		v.field("usage", usageText(r.Usage, 0))
+		v.field("model", r.Model)
+		v.field("cost", costOf(&used))
+		v.field("output file", r.OutputFile)
+		if r.ConversationLost {
+			v.field("conversation", "of no more use; the agent gets a new one")
+		}
 	}
 	if f := st.Finished; f != nil {
 		v.field("stopped", string(f.Reason))

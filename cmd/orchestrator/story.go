@@ -34,9 +34,10 @@ type story struct {
 	Cost        spending
 
 	// team gives the deadlines of gates and questions; they are zero without it.
-	team      *workflow.Team
-	latest    map[int]*step // by turn
-	questions []*question   // by ID, from 1
+	team         *workflow.Team
+	latest       map[int]*step // by turn
+	questions    []*question   // in the order of asking; one is asked again under its number
+	lastQuestion int
 }
 
 // step is one attempt at one visit of a node: a turn of an agent, a run of a
@@ -137,10 +138,12 @@ func (s *story) find(turn, attempt int) *step {
 
 // question returns one by its ID, or nil.
 func (s *story) question(id int) *question {
-	if id < 1 || id > len(s.questions) {
-		return nil
+	for _, q := range slices.Backward(s.questions) {
+		if q.ID == id {
+			return q
+		}
 	}
-	return s.questions[id-1]
+	return nil
 }
 
 // gateExpires is when a gate that opens at a time expires.

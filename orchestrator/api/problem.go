@@ -112,6 +112,7 @@ func kinds() []kind {
 		typed[*engine.KeyError]("key-taken", "The idempotency key belongs to another task", http.StatusConflict),
 		typed[*workflow.OriginError]("cannot-go-on", "The task cannot be gone on from", http.StatusConflict),
 		typed[*workflow.PausedByParentError]("paused-by-parent", "Another task has paused it", http.StatusConflict),
+		typed[*workflow.RaiseError]("no-such-limit", "There is no such limit to raise", http.StatusUnprocessableEntity),
 		typed[*workflow.TransitionError]("not-now", "That cannot happen now", http.StatusConflict),
 		typed[*workflow.AnswerError]("not-an-answer", "Not one of the answers", http.StatusUnprocessableEntity),
 		sentinel(workflow.ErrTerminal, "task-ended", "The task has ended", http.StatusConflict),

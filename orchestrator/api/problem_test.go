@@ -33,6 +33,7 @@ func TestProblems(t *testing.T) {
 		{&engine.KeyError{Key: "k", Task: "T", State: workflow.TaskRunning, Differs: []string{"team"}}, 409},
 		{&workflow.OriginError{Task: "T", Detail: "has succeeded"}, 409},
 		{&workflow.PausedByParentError{Task: "T", Parent: "P"}, 409},
+		{&workflow.RaiseError{Task: "T", Limits: []string{"tokens"}}, 422},
 		{&workflow.TransitionError{Event: "pause_requested", Subject: "task", State: "paused"}, 409},
 		{&workflow.AnswerError{Choices: []string{"a"}}, 422},
 		{workflow.ErrTerminal, 409},

@@ -25,7 +25,7 @@ func (e *Engine) claim(ctx context.Context, task string) {
 		return // cancelled, or claimed before
 	}
 	if err == nil {
-		if state.Parent != nil && !state.Parent.Spawned {
+		if state.Parent.Waits() {
 			e.tendChild(ctx, task) // cancels it where nobody waits for it any more
 		}
 		_, err = e.apply(ctx, task, workflow.TaskClaimed{})
@@ -151,7 +151,7 @@ func (e *Engine) runTurn(ctx context.Context, w *work) next {
 
 func (e *Engine) finish(ctx context.Context, key turnKey, finished workflow.TurnFinished) {
 	finished.Turn, finished.Attempt = key.turn, key.attempt
-	e.price(&finished)
+	finished.Cost, finished.Unpriced = e.price(finished.Model, finished.Usage)
 	ent := e.acquire(key.task)
 	defer e.release(ent)
 	if _, team, err := e.current(context.WithoutCancel(ctx), ent); err == nil {
