@@ -31,6 +31,7 @@ var allowed = map[string][]string{
 	"orchestrator/check":     {"workflow", "orchestrator/engine"},
 	"orchestrator/prices":    {"internal/suggest", "workflow"},
 	"orchestrator/workspace": {},
+	"orchestrator/batch":     {"workflow", "orchestrator/store", "orchestrator/engine"},
 	"orchestrator/runner":    {"workflow", "roles", "appclient", "orchestrator/engine"},
 	"orchestrator": {
 		"workflow", "roles", "appclient", "appclient/apptest",
