@@ -102,15 +102,18 @@ func jsonRecord(line []byte, lines lineIndex, n int) (record, *jsonFailure) {
 	return rec, nil
 }
 
+// syntaxFailure says where a line is no JSON.
 func syntaxFailure(err error, line []byte) *jsonFailure {
-	if syntax, ok := errors.AsType[*json.SyntaxError](err); ok {
-		return &jsonFailure{offset: max(int(syntax.Offset)-1, 0), text: "this is no JSON: " + syntax.Error()}
-	}
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		return &jsonFailure{
 			offset: len(line), text: "this is no JSON: the object does not end in this line", fix: "write one object in each line; jq -c . FILE makes them",
 			whole: len(bytes.TrimSpace(line)) == 1, // an object over many lines
 		}
+	}
+	// The offsets of a decoder count from the value that it is at.
+	var whole json.RawMessage
+	if syntax, ok := errors.AsType[*json.SyntaxError](json.Unmarshal(line, &whole)); ok {
+		return &jsonFailure{offset: max(int(syntax.Offset)-1, 0), text: "this is no JSON: " + syntax.Error()}
 	}
 	return &jsonFailure{text: "this is no JSON: " + err.Error()}
 }

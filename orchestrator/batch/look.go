@@ -17,8 +17,7 @@ type Reader interface {
 	Batch(ctx context.Context, id string) (store.Batch, error)
 	Batches(ctx context.Context, f store.BatchFilter) ([]store.Batch, error)
 	BatchItems(ctx context.Context, batch string, f store.ItemFilter) ([]store.BatchItem, error)
-	CountBatchItems(ctx context.Context, batch string, first int) ([]store.ItemCount, error)
-	LastEnded(ctx context.Context, batch string) (int64, error)
+	LookAtBatch(ctx context.Context, batch, active string, first int) (store.BatchLook, error)
 	UnnotedTasks(ctx context.Context, batch string) (map[string]string, error)
 	BatchTasks(ctx context.Context, batch string) ([]workflow.State, error)
 }
@@ -52,31 +51,24 @@ type looked struct {
 // it looks for tasks that were made and not noted.
 func look(ctx context.Context, s Reader, state State, adopt bool, now time.Time) (*looked, error) {
 	l := &looked{canary: state.Options.Canary, now: now}
-	// The items are read before the counts: what ends in between is noted by
-	// nobody else, since a batch is decided upon by one at a time.
-	running, err := s.BatchItems(ctx, state.ID, store.ItemFilter{State: []string{string(ItemRunning)}})
-	if err != nil {
-		return nil, err
-	}
 	var adopted []store.BatchItem
 	if adopt {
+		var err error
 		if adopted, err = unnoted(ctx, s, state.ID); err != nil {
 			return nil, err
 		}
 	}
-	if l.ended, err = s.LastEnded(ctx, state.ID); err != nil {
-		return nil, err
-	}
-	stored, err := s.CountBatchItems(ctx, state.ID, l.canary)
+	rows, err := s.LookAtBatch(ctx, state.ID, string(ItemRunning), l.canary)
 	if err != nil {
 		return nil, err
 	}
-	for _, c := range stored {
+	l.ended = rows.LastEnded
+	for _, c := range rows.Counts {
 		l.counts.add(ItemState(c.State), c.All-c.First, false)
 		l.counts.add(ItemState(c.State), c.First, true)
 		l.took, l.timed = l.took+c.Time, l.timed+c.Timed
 	}
-	for _, item := range running {
+	for _, item := range rows.Active {
 		l.follow(item, false)
 	}
 	for _, item := range adopted {

@@ -83,8 +83,6 @@ func viewOf(ctx context.Context, s Reader, row store.Batch, now time.Time) (View
 	if err != nil {
 		return View{}, err
 	}
-	// Rows are read one after the other, and may change meanwhile.
-	l.counts.Running, l.counts.Pending = max(0, l.counts.Running), max(0, l.counts.Pending)
 	view := View{State: state, Counts: l.counts, LastEnded: l.ended - int64(len(l.changed))}
 	if state.Status == Running && l.timed > 0 {
 		view.Left = timeLeft(l.counts, state.Options.MaxParallel, l.took/time.Duration(l.timed))

@@ -89,7 +89,7 @@ func (s *Store) BatchItems(ctx context.Context, batch string, f ItemFilter) ([]B
 		limit = -1
 	}
 	return query(ctx, s, "list the items of the batch", scanItem,
-		itemColumns+"FROM batch_items i LEFT JOIN tasks t ON i.task <> '' AND t.id = i.task WHERE "+strings.Join(where, " AND ")+" ORDER BY "+order+" LIMIT ?",
+		itemColumns+"FROM batch_items i "+withTask+" WHERE "+strings.Join(where, " AND ")+" ORDER BY "+order+" LIMIT ?",
 		append(args, limit)...)
 }
 
@@ -118,6 +118,8 @@ const itemColumns = `SELECT i.number, i.key, i.label, i.origin, i.input, i.state
 	COALESCE(t.status, ''), COALESCE(t.updated, 0),
 	COALESCE(t.status = 'paused' OR (t.status = 'waiting' AND json_extract(t.state, '$.waiting_since') IS NOT NULL), FALSE) `
 
+const withTask = "LEFT JOIN tasks t ON i.task <> '' AND t.id = i.task"
+
 func scanItem(rows *sql.Rows) (BatchItem, error) {
 	var item BatchItem
 	var earlier string
@@ -139,23 +141,43 @@ type ItemCount struct {
 	Timed int
 }
 
-// CountBatchItems counts the items of a batch by their state. Errors: ErrStorage.
-func (s *Store) CountBatchItems(ctx context.Context, batch string, first int) ([]ItemCount, error) {
-	return query(ctx, s, "count the items of the batch", func(rows *sql.Rows) (ItemCount, error) {
+// BatchLook is how a batch stands, read at one moment.
+type BatchLook struct {
+	// Active are the items in the state running.
+	Active []BatchItem
+	Counts []ItemCount
+	// LastEnded is the highest BatchItem.Ended; 0 where no item has ended.
+	LastEnded int64
+}
+
+// LookAtBatch counts the items of a batch by their state. active is the state of
+// those to return, and first how many of the first items to count by themselves. Errors: ErrStorage.
+func (s *Store) LookAtBatch(ctx context.Context, batch, active string, first int) (l BatchLook, err error) {
+	const op = "look at the batch"
+	tx, err := s.reads.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
+	if err != nil {
+		return l, s.fail(ctx, op, err)
+	}
+	defer func() {
+		if back := tx.Rollback(); err == nil {
+			err = s.fail(ctx, op, back)
+		}
+	}()
+	if l.Active, err = queryIn(ctx, s, tx, op, scanItem, itemColumns+"FROM batch_items i "+withTask+" WHERE i.batch = ? AND i.state = ? ORDER BY i.number", batch, active); err != nil {
+		return l, err
+	}
+	if l.Counts, err = queryIn(ctx, s, tx, op, func(rows *sql.Rows) (ItemCount, error) {
 		var c ItemCount
 		var us int64
 		err := rows.Scan(&c.State, &c.All, &c.First, &us, &c.Timed)
 		c.Time = time.Duration(us) * time.Microsecond
 		return c, err
 	}, `SELECT state, COUNT(*), SUM(number <= ?2), SUM(CASE WHEN started > 0 AND ended_at > 0 THEN ended_at - started ELSE 0 END), SUM(started > 0 AND ended_at > 0)
-	    FROM batch_items WHERE batch = ?1 GROUP BY state`, batch, first)
-}
-
-// LastEnded is the highest BatchItem.Ended of a batch; 0 where no item has ended. Errors: ErrStorage.
-func (s *Store) LastEnded(ctx context.Context, batch string) (int64, error) {
-	var last int64
-	err := s.reads.QueryRowContext(ctx, "SELECT COALESCE(MAX(ended), 0) FROM batch_items WHERE batch = ? AND ended > 0", batch).Scan(&last)
-	return last, s.fail(ctx, "count the items of the batch", err)
+	    FROM batch_items WHERE batch = ?1 GROUP BY state`, batch, first); err != nil {
+		return l, err
+	}
+	err = tx.QueryRowContext(ctx, "SELECT COALESCE(MAX(ended), 0) FROM batch_items WHERE batch = ? AND ended > 0", batch).Scan(&l.LastEnded)
+	return l, s.fail(ctx, op, err)
 }
 
 // BatchTasks returns the states of all tasks that were made for a batch. Errors: ErrStorage.
