@@ -29,6 +29,8 @@ type Orchestrator struct {
 	engine *engine.Engine
 
 	transport appclient.Transport
+	prices    replaceablePrices
+	roles     replaceableRoles
 
 	closing  sync.Once
 	closeErr error
@@ -48,6 +50,7 @@ func New(ctx context.Context, options Options) (_ *Orchestrator, err error) {
 		return nil, fmt.Errorf("load the roles: %w", err)
 	}
 	o := &Orchestrator{transport: options.Transport}
+	o.roles.replace(library)
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, o.Close(context.WithoutCancel(ctx)))
@@ -63,12 +66,13 @@ func New(ctx context.Context, options Options) (_ *Orchestrator, err error) {
 	if err != nil {
 		return nil, err
 	}
+	o.prices.replace(priceTable)
 	if o.server, err = openServer(ctx, options); err != nil {
 		return nil, err
 	}
 	outputs := filepath.Join(o.store.Dir(), "outputs")
 	o.runner = runner.New(runner.Options{
-		Server: o.server.Server, Token: o.server.token, Transport: options.Transport, Roles: library, Model: options.Model,
+		Server: o.server.Server, Token: o.server.token, Transport: options.Transport, Roles: &o.roles, Model: options.Model,
 		Local: o.server.local, OutputDir: outputs, Version: options.Version, Log: options.Log,
 	})
 	var turns engine.TurnRunner = o.runner
@@ -76,7 +80,7 @@ func New(ctx context.Context, options Options) (_ *Orchestrator, err error) {
 		turns = offline{}
 	}
 	o.engine = engine.New(engine.Options{
-		Store: o.store, Runner: turns, Checks: check.New(check.Options{}), Prices: priceTable, Log: options.Log, MaxTurns: options.MaxTurns,
+		Store: o.store, Runner: turns, Checks: check.New(check.Options{}), Prices: &o.prices, Log: options.Log, MaxTurns: options.MaxTurns,
 		Workspace: workspaces(o.store.Dir()), OutputDir: outputs,
 	})
 	return o, nil

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/seed-e05a5b32/orchestrator/orchestrator/schedule"
 	"github.com/seed-e05a5b32/orchestrator/roles"
 	"github.com/seed-e05a5b32/orchestrator/workflow"
 )
@@ -24,7 +25,9 @@ func LoadTeam(path, rolesDir string) (*workflow.Team, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the team file: %w", err)
 	}
-	return workflow.Parse(path, source, workflow.ParseOptions{Roles: library.Names(), Load: loadBeside(filepath.Dir(path))})
+	return workflow.Parse(path, source, workflow.ParseOptions{
+		Roles: library.Names(), Load: loadBeside(filepath.Dir(path)), Cron: schedule.CheckCron, TimeZone: schedule.CheckTimeZone,
+	})
 }
 
 // maxTeamFile bounds what is read of the file of a sub-team, in bytes. Parse

@@ -25,6 +25,7 @@ func (p *parser) check() {
 	}
 	p.checkNodes()
 	p.checkSubTeams()
+	p.checkSchedules()
 	if len(p.team.NodeNames) > 0 && len(p.handoffs) > 0 {
 		p.checkGraph(names)
 	}

@@ -16,7 +16,9 @@ func TestEventCodec(t *testing.T) {
 	at := time.Date(2026, 1, 2, 3, 4, 5, 678000, time.UTC)
 	limits := Limits{Turns: 1, Tokens: 2, Duration: time.Minute, Cost: 3, AtLimit: AtLimitPause}
 	bodies := []EventBody{
-		TaskSubmitted{Priority: 2, Batch: "01B", Schedule: "nightly", 
+		TaskSubmitted{
+			Priority: 2, Batch: "01B", Schedule: "nightly",
+			Origin: &Origin{Task: "T0", Turn: 3, Fork: true}, Begin: &Beginning{Visits: 2, LastTurn: 3, Held: []Held{{Cut: true}}},
 			Task: "T", Team: "t", Revision: "r", Input: map[string]any{"goal": "g", "yes": true}, Workspace: "/w", GitBranch: "b",
 			Parent: &Parent{Task: "P", Turn: 1, Attempt: 2, Spawned: true}, Limits: limits,
 		},

@@ -123,6 +123,7 @@ func (d *decision) submitted(b TaskSubmitted) error {
 	d.s.Task, d.s.Team, d.s.Revision, d.s.Workspace, d.s.GitBranch = b.Task, b.Team, b.Revision, b.Workspace, b.GitBranch
 	d.s.Parent = b.Parent
 	d.s.Priority, d.s.Batch, d.s.Schedule = b.Priority, b.Batch, b.Schedule
+	d.s.Origin, d.s.Begin = b.Origin, b.Begin
 	if b.Limits.set() {
 		d.s.Limits = b.Limits.combine(d.team.Limits)
 	}
@@ -138,6 +139,10 @@ func (d *decision) claimed() error {
 		return err
 	}
 	d.s.Started = d.at
+	if begin := d.s.Begin; begin != nil {
+		d.s.Begin = nil
+		return d.goOnFrom(begin)
+	}
 	first := given{message: startMessage(d.team, &d.s)}
 	if kind, _ := d.team.Kind(d.team.Start); kind != KindAgent || !d.team.Message.IsZero() {
 		var err error

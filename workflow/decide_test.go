@@ -387,7 +387,7 @@ handoffs:
 func unchecked(t testing.TB, src string) *Team {
 	t.Helper()
 	inner := func(path string) (string, []byte, error) { return path, []byte(innerTeam), nil }
-	p := newParser("t.yaml", []byte(src), "t.yaml", nil, &loading{load: inner, path: []string{"t.yaml"}, files: []string{"t.yaml"}, teams: map[string]*Team{}})
+	p := newParser("t.yaml", []byte(src), "t.yaml", ParseOptions{}, &loading{load: inner, path: []string{"t.yaml"}, files: []string{"t.yaml"}, teams: map[string]*Team{}})
 	root := p.document([]byte(src))
 	if root == nil {
 		t.Fatal(p.problems)

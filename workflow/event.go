@@ -31,6 +31,10 @@ type (
 		Priority int    `json:"priority,omitempty"`
 		Batch    string `json:"batch,omitempty"`
 		Schedule string `json:"schedule,omitempty"`
+		// Origin and Begin are of a task that goes on from another one. Without Begin
+		// it begins anew.
+		Origin *Origin    `json:"origin,omitempty"`
+		Begin  *Beginning `json:"begin,omitempty"`
 	}
 	// TaskClaimed says that the engine has taken the task up.
 	TaskClaimed struct{}

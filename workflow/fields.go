@@ -24,26 +24,28 @@ const (
 	typeCondition            // expr
 	typeExpression           // expr
 	typeBool
-	typeCount      // a whole number of at least 1, or between field.least and field.most
-	typeMoney      // more than 0
-	typeDuration   // of at least 1s
-	typeBackoff    // a duration that may be 0
-	typeChoice     // one of field.choices
-	typeChoices    // typeTexts of field.choices
-	typeJoin       // all, any or a whole number of at least 1
-	typeTexts      // a text or a list of texts
-	typeNodes      // typeTexts of nodes, or "*"
-	typeReasons    // typeTexts of reasons, or "*"
-	typeOutcomes   // typeTexts of names, not empty
-	typePatterns   // typeTexts of approval patterns
-	typeCommand    // a text or a list of texts that may be the same
-	typeScalar     // a text, a number or a bool
-	typeVariables  // by name, each a typeScalar
-	typeValues     // by the name of an input, each a typeScalar
-	typeDataSchema // a JSON Schema of an object
-	typeObject     // field.section
-	typeObjectMap  // by name, each a field.section
-	typeObjectList // each a field.section
+	typeCount       // a whole number of at least 1, or between field.least and field.most
+	typeMoney       // more than 0
+	typeDuration    // of at least 1s
+	typeBackoff     // a duration that may be 0
+	typeChoice      // one of field.choices
+	typeChoices     // typeTexts of field.choices
+	typeJoin        // all, any or a whole number of at least 1
+	typeTexts       // a text or a list of texts
+	typeNodes       // typeTexts of nodes, or "*"
+	typeReasons     // typeTexts of reasons, or "*"
+	typeOutcomes    // typeTexts of names, not empty
+	typePatterns    // typeTexts of approval patterns
+	typeCommand     // a text or a list of texts that may be the same
+	typeScalar      // a text, a number or a bool
+	typeVariables   // by name, each a typeScalar
+	typeValues      // by the name of an input, each a typeScalar
+	typeInputValues // by the name of an input, each a typeScalar and no template
+	typeInteger     // a whole number between field.least and field.most
+	typeDataSchema  // a JSON Schema of an object
+	typeObject      // field.section
+	typeObjectMap   // by name, each a field.section
+	typeObjectList  // each a field.section
 )
 
 // String names the type for people.
@@ -51,7 +53,7 @@ func (t fieldType) String() string {
 	return [...]string{
 		"number", "text", "name", "name", "name or list", "template", "condition", "expression", "bool", "number", "number", "duration", "duration", "choice",
 		"text or list", "`all`, `any` or number", "text or list", "text or list", "text or list", "text or list", "text or list", "text or list", "value",
-		"names with values", "names with templates", "JSON Schema", "fields", "names with fields", "list of fields",
+		"names with values", "names with templates", "names with values", "number", "JSON Schema", "fields", "names with fields", "list of fields",
 	}[t]
 }
 
@@ -95,14 +97,15 @@ const (
 	sectionSubTeam      = "sub_team"
 	sectionRule         = "rule"
 	sectionRetry        = "retry"
+	sectionSchedule     = "schedule"
 )
 
 // fileSections lists all sections; the team file itself is the first.
 func fileSections() []*section {
 	input, limits, branchLimits, worktree, approvals, retry := inputSection(), limitsSection(), branchLimitsSection(), worktreeSection(), approvalsSection(), retrySection()
 	workspace, agent, check, gate := workspaceSection(worktree), agentSection(approvals), checkSection(), gateSection()
-	subTeam, rule := subTeamSection(branchLimits), ruleSection(branchLimits, retry)
-	team := &section{name: sectionTeam, later: []string{"schedules", "schedule", "triggers", "include"}, fields: []field{
+	subTeam, rule, schedule := subTeamSection(branchLimits), ruleSection(branchLimits, retry), scheduleSection()
+	team := &section{name: sectionTeam, later: []string{"triggers", "include"}, fields: []field{
 		{name: "version", typ: typeVersion, required: true, about: "always `" + teamVersion + "`"},
 		{name: "name", typ: typeName, required: true, about: "name of the team"},
 		{name: "description", typ: typeText, about: "one sentence for people"},
@@ -118,8 +121,9 @@ func fileSections() []*section {
 		{name: "start", typ: typeNode, required: true, about: "the node that runs first"},
 		{name: "message", typ: typeTemplate, about: "the first message, where `start` is an agent, over `.input` and `.task`; default: see [Rules](#rules)"},
 		{name: "handoffs", typ: typeObjectList, required: true, section: rule, about: "the rules, in order, see [Rules](#rules); at least one"},
+		{name: "schedules", typ: typeObjectMap, section: schedule, about: "when tasks are submitted by themselves, see [Schedules](#schedules)"},
 	}}
-	return []*section{team, input, limits, branchLimits, workspace, worktree, agent, approvals, check, gate, subTeam, rule, retry}
+	return []*section{team, input, limits, branchLimits, workspace, worktree, agent, approvals, check, gate, subTeam, rule, retry, schedule}
 }
 
 // laterFields lists what a section will have in a later version.
@@ -288,6 +292,8 @@ func FieldReference() string {
 			b.WriteString("### Gates\n\n")
 		case sectionSubTeam:
 			b.WriteString("### Sub-teams\n\n")
+		case sectionSchedule:
+			b.WriteString("### Schedules\n\nThe daemon submits a task of the team at each of these times; see [schedules.md](schedules.md). A task that runs knows nothing of them, and in the file of a sub-team they mean nothing.\n\n")
 		case sectionRule:
 			b.WriteString("### Rules\n\nRules are tried in the order of the file, and the first that matches fires. A rule has exactly one of `to` and `retry`.\n\n")
 		default:

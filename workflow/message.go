@@ -71,7 +71,22 @@ func continuationMessage(original string) string {
 	}
 	return continuationStart +
 		"Look at what you had done so far, in this conversation and in the workspace, and go on from there; do not repeat steps that are done. " +
-		"The message that you were working on was:\n\n" + original
+		workedOn + original
+}
+
+// workedOn is what the original message follows in one that asks to go on.
+const workedOn = "The message that you were working on was:\n\n"
+
+// originalMessage is the message of a turn before it was asked to go on.
+func originalMessage(message string) string {
+	for _, start := range []string{continuationStart, quotaStart, budgetStart, uncertainStart} {
+		if strings.HasPrefix(message, start) {
+			if _, original, ok := strings.Cut(message, workedOn); ok {
+				return original
+			}
+		}
+	}
+	return message
 }
 
 const (
@@ -97,4 +112,14 @@ func goOnMessage(start, original string) string {
 		}
 	}
 	return start + strings.TrimPrefix(continuationMessage(original), continuationStart)
+}
+
+// forkMessage is the message of a turn in a conversation that has just begun,
+// with what the agent has said last in the one that it does not have any more.
+func forkMessage(last NodeResult, original string) string {
+	if last.Output == "" {
+		return original
+	}
+	return "You have worked on this before, in another conversation that you cannot see. What you said there last:\n\n" +
+		cut(last.Output, 32<<10) + "\n\nThe message that you go on with:\n\n" + original
 }

@@ -29,6 +29,10 @@ type ParseOptions struct {
 	// a sub-team. It returns the name of the file for messages, and its text. nil
 	// means that sub-teams cannot be read, which is a problem where there are some.
 	Load func(path string) (file string, src []byte, err error)
+	// Cron and TimeZone say what is wrong with the times of a schedule, in a sentence
+	// that ends with what to write instead. nil means that they are not checked:
+	// this package knows no calendar, and keeps them as they are written.
+	Cron, TimeZone func(text string) error
 }
 
 // Parse reads and checks a team file. file is used in messages only. When
@@ -36,7 +40,7 @@ type ParseOptions struct {
 // What is allowed but probably not meant is in Team.Warnings.
 func Parse(file string, src []byte, opts ParseOptions) (*Team, error) {
 	name := path.Base(strings.ReplaceAll(file, `\`, "/"))
-	p := newParser(file, src, name, opts.Roles, &loading{load: opts.Load, path: []string{name}, files: []string{path.Clean(file)}, teams: map[string]*Team{}})
+	p := newParser(file, src, name, opts, &loading{load: opts.Load, path: []string{name}, files: []string{path.Clean(file)}, teams: map[string]*Team{}})
 	return p.run(src)
 }
 
@@ -46,6 +50,7 @@ type parser struct {
 	other    string
 	source   *source
 	roles    []string
+	options  ParseOptions
 	team     *Team
 	problems Problems
 	warnings Problems
@@ -64,14 +69,16 @@ type parser struct {
 	declared map[string]*yaml.Node
 	checks   []checkNodes
 	subTeams []subTeamNodes
+	// schedules are checked when the inputs are known.
+	schedules []scheduleNodes
 	// templates wait to be compiled until all names are known.
 	templates []lateTemplate
 }
 
-func newParser(file string, src []byte, name string, roles []string, l *loading) *parser {
+func newParser(file string, src []byte, name string, opts ParseOptions, l *loading) *parser {
 	sum := sha256.Sum256(src)
 	return &parser{
-		source: newSource(file, src), roles: roles, path: name, loading: l,
+		source: newSource(file, src), roles: opts.Roles, options: opts, path: name, loading: l,
 		team: &Team{Source: bytes.Clone(src), File: file, Revision: hex.EncodeToString(sum[:]), OutputLimit: DefaultOutputLimit},
 	}
 }

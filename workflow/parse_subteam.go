@@ -143,7 +143,7 @@ func (p *parser) readSubTeam(n *yaml.Node, name string) *Team {
 		return nil
 	}
 	l.path, l.files = append(l.path, name), append(l.files, path.Clean(file))
-	team, err := newParser(file, src, name, p.roles, l).run(src)
+	team, err := newParser(file, src, name, p.options, l).run(src)
 	l.path, l.files = l.path[:len(l.path)-1], l.files[:len(l.files)-1]
 	if err != nil {
 		problems, _ := errors.AsType[Problems](err)

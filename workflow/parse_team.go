@@ -17,6 +17,7 @@ func (p *parser) decode(root *yaml.Node) {
 	t := p.team
 	p.agents, p.declared = map[string]agentNodes{}, map[string]*yaml.Node{}
 	t.Inputs, t.Agents, t.Checks, t.Gates, t.Teams = map[string]Input{}, map[string]*Agent{}, map[string]*Check{}, map[string]*Gate{}, map[string]*SubTeam{}
+	t.Schedules = map[string]*Schedule{}
 	t.OnUncertain = UncertainAsk
 	keys := p.object(root, "the team file", fields{
 		"version":      p.version,
@@ -34,6 +35,7 @@ func (p *parser) decode(root *yaml.Node) {
 		"start":        func(n *yaml.Node) { p.start = n },
 		"message":      func(n *yaml.Node) { p.message = n },
 		"handoffs":     p.rules,
+		"schedules":    p.entriesInto("schedules", "a schedule", p.schedule),
 	}, laterFields(sectionTeam)...)
 	for _, field := range []struct{ name, fix string }{
 		{"version", "begin with:  version: 1"},

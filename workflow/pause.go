@@ -90,6 +90,11 @@ func (d *decision) resumeRequested(b ResumeRequested) error {
 	}
 	held := d.s.Held
 	d.s.Held, d.s.Pause = nil, nil
+	return d.release(held, "the task was resumed")
+}
+
+// release goes on with all that was held. why is for people.
+func (d *decision) release(held []Held, why string) error {
 	for i, h := range held {
 		if d.s.Status.Terminal() {
 			return nil
@@ -101,7 +106,7 @@ func (d *decision) resumeRequested(b ResumeRequested) error {
 		if h.Turn.Branch != 0 && d.s.branch(h.Turn.Branch) == nil {
 			continue // its branch was cancelled by a join meanwhile
 		}
-		if err := d.goOn(h); err != nil {
+		if err := d.goOn(h, why); err != nil {
 			return err
 		}
 	}
@@ -117,7 +122,7 @@ func (d *decision) resumeRequested(b ResumeRequested) error {
 
 // goOn routes the end of a node that was held, or asks for the turn (again)
 // where it was cut off or never begun.
-func (d *decision) goOn(h Held) error {
+func (d *decision) goOn(h Held, why string) error {
 	if !h.Cut {
 		e := h.ended()
 		e.note = ""
@@ -146,7 +151,7 @@ func (d *decision) goOn(h Held) error {
 	}
 	d.emit(Handoff{
 		From: t.Node, FromTurn: t.ID, Reason: h.Result.Reason, To: t.Node, ToTurn: t.ID, Retry: true, Branch: t.Branch, Label: d.s.label(t.Branch),
-		Note: fmt.Sprintf("the task was resumed: %s goes on", t.Node),
+		Note: fmt.Sprintf("%s: %s goes on", why, t.Node),
 	})
 	return d.nextAttempt(t, message, t.NotBefore)
 }

@@ -169,46 +169,16 @@ func nextEvent(rt *rapid.T, s State, now time.Time) EventBody {
 func TestDecideAlways(t *testing.T) {
 	t.Parallel()
 	// How often the tasks of this test met what it is about.
-	var met struct{ forked, joined, paused, resumed, ended, stopped, answered int }
+	var met struct{ forked, joined, paused, resumed, ended, stopped, answered, goneOn int }
 	rapid.Check(t, func(rt *rapid.T) {
 		team := branchingTeam(rt, t)
 		r := start(t, team, map[string]any{"goal": rapid.SampledFrom([]string{"", "g"}).Draw(rt, "goal")})
-		stored := r.s // goes through the store after every event
-		// A task that no limit ends (of checks, or with many pauses) is cancelled then.
-		for range 250 {
-			if r.s.Status.Terminal() {
-				break
-			}
-			body := nextEvent(rt, r.s, r.now)
-			if _, timer := body.(TimerFired); timer && rapid.Bool().Draw(rt, "in time") && r.s.WakeAt.After(r.now) {
-				r.now = r.s.WakeAt
-			}
-			before := r.s
-			effects, err := r.do(body)
-			_, refused := errors.AsType[*TransitionError](err)
-			_, answer := errors.AsType[*AnswerError](err)
-			if err != nil && !refused && !answer && !errors.Is(err, ErrStale) {
-				rt.Fatalf("an error of another kind: %v", err)
-			}
-			if err != nil {
-				continue
-			}
-			stored = throughStore(rt, t, team, stored, r)
-			atRest(rt, team, r.s)
-			paidFor(rt, team, before, r.s, body, effects)
-			askedFirst(rt, team, before, body, effects)
+		met.ended += drive(rt, t, r)
+		if again := goneOnFrom(rt, t, r); again != nil {
+			met.goneOn++
+			drive(rt, t, again)
+			r = again
 		}
-		if !r.s.Status.Terminal() {
-			if r.s.Attempts <= 40 && len(r.s.Turns) == 0 && r.s.Status != TaskPaused {
-				rt.Fatalf("the task does not end: %+v", r.s)
-			}
-			r.must(CancelRequested{})
-			r.wantStatus(TaskCancelled)
-		} else {
-			met.ended++
-		}
-		replay(rt, t, team, r)
-		story(rt, r)
 		for _, e := range r.all {
 			switch e := e.(type) {
 			case Handoff:
@@ -227,9 +197,77 @@ func TestDecideAlways(t *testing.T) {
 		}
 	})
 	t.Logf("%+v", met)
-	if met.forked == 0 || met.joined == 0 || met.paused == 0 || met.resumed == 0 || met.ended == 0 || met.stopped == 0 || met.answered == 0 {
+	if met.forked == 0 || met.joined == 0 || met.paused == 0 || met.resumed == 0 || met.ended == 0 || met.stopped == 0 || met.answered == 0 || met.goneOn == 0 {
 		t.Errorf("the test says nothing of some of it: %+v", met)
 	}
+}
+
+// drive gives a task random events until it has ended, and checks what always
+// holds. It returns 1 where the task ended by itself.
+func drive(rt *rapid.T, t testing.TB, r *run) (ended int) {
+	stored := r.s // goes through the store after every event
+	// A task that no limit ends (of checks, or with many pauses) is cancelled then.
+	for range 250 {
+		if r.s.Status.Terminal() {
+			break
+		}
+		body := nextEvent(rt, r.s, r.now)
+		if _, timer := body.(TimerFired); timer && rapid.Bool().Draw(rt, "in time") && r.s.WakeAt.After(r.now) {
+			r.now = r.s.WakeAt
+		}
+		before := r.s
+		effects, err := r.do(body)
+		_, refused := errors.AsType[*TransitionError](err)
+		_, answer := errors.AsType[*AnswerError](err)
+		if err != nil && !refused && !answer && !errors.Is(err, ErrStale) {
+			rt.Fatalf("an error of another kind: %v", err)
+		}
+		if err != nil {
+			continue
+		}
+		stored = throughStore(rt, t, r.team, stored, r)
+		atRest(rt, r.team, r.s)
+		paidFor(rt, r.team, before, r.s, body, effects)
+		askedFirst(rt, r.team, before, body, effects)
+	}
+	if !r.s.Status.Terminal() {
+		if r.s.Attempts <= 40 && len(r.s.Turns) == 0 && r.s.Status != TaskPaused {
+			rt.Fatalf("the task does not end: %+v", r.s)
+		}
+		r.must(CancelRequested{})
+		r.wantStatus(TaskCancelled)
+	} else {
+		ended = 1
+	}
+	replay(rt, t, r.team, r)
+	story(rt, r)
+	return ended
+}
+
+// goneOnFrom begins another task with what was alive at some moment of one that
+// has ended; nil where there is nothing to begin with.
+func goneOnFrom(rt *rapid.T, t testing.TB, r *run) *run {
+	origin := Origin{Task: r.s.Task, Turn: rapid.IntRange(0, r.s.LastTurn+1).Draw(rt, "origin"), Fork: rapid.Bool().Draw(rt, "fork")}
+	var journal []Recorded
+	for i, e := range r.log {
+		journal = append(journal, Recorded{Seq: int64(i + 1), Event: e})
+	}
+	begin, err := BeginningAt(r.team, journal, origin)
+	if _, ok := errors.AsType[*OriginError](err); ok {
+		return nil
+	}
+	if err != nil {
+		rt.Fatalf("go on from %+v: %v", origin, err)
+	}
+	again := &run{t: t, team: r.team, now: r.now.Add(time.Hour)}
+	again.must(TaskSubmitted{
+		Task: "T2", Team: r.team.Name, Revision: r.team.Revision, Input: r.s.Input, Workspace: "/w", Origin: &origin, Begin: begin,
+	})
+	again.must(TaskClaimed{})
+	if origin.Turn > 0 && !again.s.Status.Terminal() && !again.s.has(origin.Turn) {
+		rt.Fatalf("turn %d is not asked for again: %+v", origin.Turn, again.s)
+	}
+	return again
 }
 
 // throughStore applies the last event to the state as the store has it.
@@ -335,7 +373,7 @@ func paidFor(rt *rapid.T, team *Team, before, s State, body EventBody, effects [
 	for _, t := range s.Turns {
 		for _, a := range accounts(team, &s, t.Branch) {
 			over := a.limits.Tokens > 0 && a.tokens >= a.limits.Tokens || a.limits.Cost > 0 && a.cost >= a.limits.Cost
-			if over && costly(t.Kind) && t.Stopping == "" && s.Status != TaskPaused {
+			if over && costly(t.Kind) && t.Stopping == "" && t.State != TurnUncertain && s.Status != TaskPaused {
 				rt.Fatalf("%+v goes on beyond %+v after %s", t, a, body.EventType())
 			}
 		}
@@ -369,7 +407,11 @@ func askedFirst(rt *rapid.T, team *Team, before State, body EventBody, effects [
 			if e.FromTurn != turn.ID || e.Reason != ReasonUncertain {
 				continue
 			}
-			names := e.Rule > 0 && slices.Contains(team.rule(e.Rule).On, ReasonUncertain)
+			names := slices.ContainsFunc(team.Handoffs, func(r *Rule) bool {
+				named := r.covers(turn.Node) && slices.Contains(r.On, ReasonUncertain)
+				// At a join, and where a message cannot be rendered, another rule than the one that names it decides.
+				return named && (r.Number == e.Rule || e.Rule == 0 || len(e.Joined) > 0)
+			})
 			named = named || names
 			if policy == UncertainAsk && !names || e.Retry && !names {
 				rt.Fatalf("%+v although nobody was asked", e)

@@ -37,7 +37,7 @@ const maxReplayEvents = 100_000
 // earlier version of it: the n-th time that a node is asked, it ends as it did
 // the n-th time in the journal, in the same branch where there is one. Input
 // that the team does not declare is left out. Errors: Problems where the
-// recorded input does not suit the team; a journal that cannot be read.
+// recorded input does not suit the team; *OriginError; a journal that cannot be read.
 func Replay(team *Team, journal []Recorded) (ReplayResult, error) {
 	if len(journal) == 0 {
 		return ReplayResult{}, errNoSubmission
@@ -45,6 +45,9 @@ func Replay(team *Team, journal []Recorded) (ReplayResult, error) {
 	submitted, ok := journal[0].Event.Body.(TaskSubmitted)
 	if !ok {
 		return ReplayResult{}, errNoSubmission
+	}
+	if submitted.Begin != nil {
+		return ReplayResult{}, &OriginError{submitted.Task, fmt.Sprintf("goes on from task %s, with what that one has done: replay that one", submitted.Origin.Task)}
 	}
 	given := map[string]any{}
 	for name, value := range submitted.Input {

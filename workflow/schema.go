@@ -121,7 +121,7 @@ func (f *field) schema() object {
 	case f.fallback == "":
 	case f.typ == typeBool:
 		out["default"] = f.fallback == "true"
-	case f.typ == typeCount:
+	case f.typ == typeCount, f.typ == typeInteger:
 		out["default"] = json.Number(f.fallback)
 	default:
 		out["default"] = f.fallback
@@ -181,7 +181,9 @@ func (f *field) value() object {
 		return object{"anyOf": []object{text, {"type": "array", "items": object{"type": []string{"string", "number", "boolean"}}, "minItems": 1}}}
 	case typeVariables:
 		return object{"type": []string{"object", "null"}, "propertyNames": object{"pattern": variableSyntax.String()}, "additionalProperties": scalar}
-	case typeValues:
+	case typeInteger:
+		return object{"type": "integer", "minimum": f.least, "maximum": f.most}
+	case typeValues, typeInputValues:
 		return object{"type": []string{"object", "null"}, "additionalProperties": scalar}
 	case typeDataSchema:
 		return object{"type": "object"}
@@ -214,7 +216,7 @@ func (f *field) value() object {
 		return object{"$ref": "#/$defs/" + f.section.name}
 	case typeObjectMap:
 		out := object{"additionalProperties": object{"$ref": "#/$defs/" + f.section.name}, "propertyNames": object{"pattern": nameSyntax.String(), "maxLength": maxName}, "type": []string{"object", "null"}}
-		if f.name != "inputs" {
+		if f.name != "inputs" && f.name != "schedules" {
 			out["propertyNames"] = nodeName
 		}
 		return out

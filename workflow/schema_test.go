@@ -152,7 +152,7 @@ func TestFieldsAreTheParsers(t *testing.T) {
 		sectionBranchLimits: "handoffs: [{limits: {FIELD: {}}}]", sectionWorktree: "workspace: {worktree: {FIELD: {}}}", sectionCheck: "checks: {c: {FIELD: {}}}",
 		sectionGate: "gates: {g: {FIELD: {}}}", sectionSubTeam: "teams: {t: {FIELD: {}}}",
 		sectionAgent: "agents: {a: {FIELD: {}}}", sectionApprovals: "agents: {a: {approvals: {FIELD: {}}}}",
-		sectionRule: "handoffs: [{FIELD: {}}]", sectionRetry: "handoffs: [{retry: {FIELD: {}}}]",
+		sectionRule: "handoffs: [{FIELD: {}}]", sectionRetry: "handoffs: [{retry: {FIELD: {}}}]", sectionSchedule: "schedules: {s: {FIELD: {}}}",
 	}
 	messages := func(section, field string) (out []string) {
 		_, err := Parse("t.yaml", []byte(strings.ReplaceAll(place[section], "FIELD", field)+"\n"), ParseOptions{})
@@ -192,7 +192,8 @@ func TestDefaultsAreTheParsers(t *testing.T) {
 	t.Parallel()
 	team := mustParse(t, "version: 1\nname: t\ninputs: {i: {}}\nagents: {a: {prompt: x}}\nchecks: {c: {run: x}}\ngates: {g: {question: x}}\n"+
 		"limits: {turns: 9, at_limit: rules}\nstart: a\nhandoffs:\n  - {from: a, on: error, retry: {max: 1}}\n"+
-		"  - {from: a, on: end_turn, for_each: data, max_parallel: 1, to: c}\n  - {from: c, on: '*', to: g}\n  - {from: '*', on: '*', to: failed}\n")
+		"  - {from: a, on: end_turn, for_each: data, max_parallel: 1, to: c}\n  - {from: c, on: '*', to: g}\n  - {from: '*', on: '*', to: failed}\nschedules: {s: {cron: '@daily'}}\n")
+	s := team.Schedules["s"]
 	a, retry, c, g := team.Agents["a"], team.Handoffs[0].Retry, team.Checks["c"], team.Gates["g"]
 	got := map[string]string{
 		"input.type": team.Inputs["i"].Type, "input.required": "false", "agent.permission_mode": a.PermissionMode, "agent.memory": "false",
@@ -201,8 +202,11 @@ func TestDefaultsAreTheParsers(t *testing.T) {
 		"check.rerun": fmt.Sprint(c.Rerun), "gate.expires": shortDuration(g.Expires), "gate.at_expiry": string(g.AtExpiry),
 		"team.output_limit": fmt.Sprint(team.OutputLimit), "workspace.parallel_writers": fmt.Sprint(team.Workspace.ParallelWriters),
 		"rule.max_items": fmt.Sprint(team.Handoffs[1].MaxItems), "limits.at_limit": team.Limits.AtLimit,
-		"team.on_uncertain": team.OnUncertain,
-		"worktree.base":     "HEAD", "worktree.branch": "team/{{ .task.id }}", // of whoever makes the worktree
+		"team.on_uncertain":  team.OnUncertain,
+		"schedule.time_zone": "UTC", // of whoever computes the times
+		"schedule.overlap":   s.Overlap, "schedule.queue_cap": fmt.Sprint(s.QueueCap), "schedule.missed": s.Missed, "schedule.missed_cap": fmt.Sprint(s.MissedCap),
+		"schedule.enabled": fmt.Sprint(s.Enabled), "schedule.priority": fmt.Sprint(s.Priority),
+		"worktree.base": "HEAD", "worktree.branch": "team/{{ .task.id }}", // of whoever makes the worktree
 		"retry.backoff": shortDuration(retry.Backoff), "retry.max_backoff": shortDuration(retry.MaxBackoff),
 	}
 	if team.Inputs["i"].Required || a.Memory {

@@ -62,6 +62,10 @@ type State struct {
 	// name of the schedule that it was submitted by.
 	Batch    string `json:"batch,omitempty"`
 	Schedule string `json:"schedule,omitempty"`
+	// Origin is the task that this one goes on from; nil for one that began anew.
+	Origin *Origin `json:"origin,omitempty"`
+	// Begin is what it begins with, until it has begun.
+	Begin *Beginning `json:"begin,omitempty"`
 	// Limits are those of the parent's node for this task, already the smaller
 	// ones together with the team's, and with what was raised since.
 	Limits  Limits    `json:"limits,omitzero"`

@@ -56,6 +56,8 @@ type Team struct {
 	// Message is the input of the first turn; the zero Template means the default message.
 	Message  Template
 	Handoffs []*Rule
+	// Schedules say when tasks of the team are submitted by themselves.
+	Schedules map[string]*Schedule
 	// Warnings are what Parse found allowed but probably not meant.
 	Warnings []Problem
 }

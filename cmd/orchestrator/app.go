@@ -31,6 +31,8 @@ type app struct {
 	interrupt func()
 	// drain is how SIGTERM asks a run to end in good order; nil in tests.
 	drain *drainRequests
+	// reload is how SIGHUP asks a daemon to read its configuration again; nil in tests.
+	reload *reloadRequests
 
 	started bool // a command has begun: flags and arguments were accepted
 	closers []func() error

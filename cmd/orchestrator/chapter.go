@@ -57,7 +57,7 @@ func (c *chapter) event(body workflow.EventBody) {
 	s := c.story
 	switch b := body.(type) {
 	case workflow.TaskSubmitted:
-		s.Task, s.Team, s.Revision, s.Parent = b.Task, b.Team, b.Revision, b.Parent
+		s.Task, s.Team, s.Revision, s.Parent, s.Origin = b.Task, b.Team, b.Revision, b.Parent, b.Origin
 		s.Input, s.Workspace, s.GitBranch, s.Submitted = b.Input, b.Workspace, b.GitBranch, c.at
 	case workflow.TurnSending, workflow.TurnAccepted, workflow.TurnFinished, workflow.TurnReconciled, workflow.ChildReported:
 		c.turnEvent(body)

@@ -76,7 +76,11 @@ func writeEvent(a *app, seq int64, e workflow.Event, effects []workflow.Effect) 
 func eventText(body workflow.EventBody) string {
 	switch b := body.(type) {
 	case workflow.TaskSubmitted:
-		return b.Team + "@" + shortRevision(b.Revision)
+		text := b.Team + "@" + shortRevision(b.Revision)
+		if b.Origin != nil {
+			text += ", goes on from " + originText(b.Origin)
+		}
+		return text
 	case workflow.TurnSending:
 		return strings.TrimSpace(attemptText(b.Turn, b.Attempt) + " " + b.Runtime.ConversationID + b.Child)
 	case workflow.TurnAccepted:

@@ -30,6 +30,8 @@ type interruption struct {
 	request func()
 	// drain gets the first SIGTERM where a command listens.
 	drain *drainRequests
+	// reload gets every SIGHUP where a command listens.
+	reload *reloadRequests
 	// stop gives the signals back and ends the context.
 	stop func()
 }
@@ -58,14 +60,42 @@ func (r *drainRequests) ask() bool {
 	return true
 }
 
+// reloadRequests hands requests to read the configuration again to a command that can.
+type reloadRequests struct {
+	c         chan struct{}
+	listening atomic.Bool
+}
+
+// listen takes the requests; nobody may listen already. ignore ends that.
+func (r *reloadRequests) listen() (requests <-chan struct{}, ignore func()) {
+	if r == nil {
+		return nil, func() {}
+	}
+	r.listening.Store(true)
+	return r.c, func() { r.listening.Store(false) }
+}
+
+// ask is false when nobody listens.
+func (r *reloadRequests) ask() bool {
+	if !r.listening.Load() {
+		return false
+	}
+	select {
+	case r.c <- struct{}{}:
+	default: // one that has not begun yet will read what is there now
+	}
+	return true
+}
+
 // withInterrupt returns a context that the first SIGINT, SIGTERM or SIGHUP (the
 // terminal was closed) ends; the next one ends the process at once. Where a
 // command listens, the first SIGTERM asks it to end in good order instead, and
-// the next signal ends the context.
+// the next signal ends the context; and where one listens for it, SIGHUP asks to
+// read the configuration again.
 func withInterrupt(stdin io.Reader, stdout, stderr io.Writer) interruption {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	restore := terminalState(stdin)
-	drain := &drainRequests{c: make(chan struct{}, 1)}
+	drain, reload := &drainRequests{c: make(chan struct{}, 1)}, &reloadRequests{c: make(chan struct{}, 1)}
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 	if !signal.Ignored(syscall.SIGHUP) { // nohup means it
@@ -86,6 +116,9 @@ func withInterrupt(stdin io.Reader, stdout, stderr io.Writer) interruption {
 			case <-stopped:
 				return
 			case signal = <-signals:
+			}
+			if signal == syscall.SIGHUP && reload.ask() {
+				continue
 			}
 			if !last.IsZero() && time.Since(last) < sameRequest {
 				continue
@@ -108,7 +141,7 @@ func withInterrupt(stdin io.Reader, stdout, stderr io.Writer) interruption {
 		}
 	}()
 	return interruption{
-		ctx: ctx, cancel: cancel, drain: drain,
+		ctx: ctx, cancel: cancel, drain: drain, reload: reload,
 		request: func() {
 			select {
 			case signals <- os.Interrupt:

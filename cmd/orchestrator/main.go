@@ -14,7 +14,7 @@ func Main(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	i := withInterrupt(stdin, stdout, stderr)
 	defer i.stop()
 	out := newOutput(stdout, i.cancel)
-	a := &app{stdin: stdin, stdout: out, stderr: stderr, interrupt: i.request, drain: i.drain}
+	a := &app{stdin: stdin, stdout: out, stderr: stderr, interrupt: i.request, drain: i.drain, reload: i.reload}
 	ctx := i.ctx
 	defer a.close()
 	root := newRoot(a)

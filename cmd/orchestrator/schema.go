@@ -5,16 +5,17 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/seed-e05a5b32/orchestrator/orchestrator/config"
 	"github.com/seed-e05a5b32/orchestrator/orchestrator/teamtest"
 	"github.com/seed-e05a5b32/orchestrator/workflow"
 )
 
 func newSchema(a *app) *cobra.Command {
 	cmd := &cobra.Command{
-		Use:   "schema [team|scenario]",
+		Use:   "schema [team|scenario|config]",
 		Short: "Print the JSON Schema of a kind of file, for editors",
-		Long: `Prints the JSON Schema (draft 2020-12) of the team file, or of the scenario file
-that "orchestrator test" reads. An editor that knows it completes and explains the
+		Long: `Prints the JSON Schema (draft 2020-12) of the team file, of the scenario file that
+"orchestrator test" reads, or of the configuration of "orchestrator serve". An editor that knows it completes and explains the
 fields and marks mistakes of structure. What needs the whole file, such as names
 that must exist, is for "orchestrator validate" and "orchestrator test".
 
@@ -33,6 +34,7 @@ schema in a comment, as the first line:
 	}{
 		{"team", "Print the JSON Schema of the team file", workflow.Schema},
 		{"scenario", "Print the JSON Schema of the scenario file", teamtest.Schema},
+		{"config", "Print the JSON Schema of the daemon's configuration", config.Schema},
 	} {
 		cmd.AddCommand(&cobra.Command{
 			Use: kind.name, Short: kind.short, Args: noArguments, Example: "  orchestrator schema " + kind.name,

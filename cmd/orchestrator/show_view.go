@@ -50,6 +50,7 @@ func (v *storyView) header(s *story, told taskStory) {
 	v.printf("task %s · %s@%s · %s\n", v.bold(s.Task), s.Team, shortRevision(s.Revision), v.status(told.state))
 	v.field("team file", told.file)
 	v.field("part of", v.parent(s.Parent))
+	v.field("goes on from", originText(s.Origin))
 	v.field("workspace", s.Workspace)
 	v.field("branch", s.GitBranch)
 	v.field("submitted", formatTime(s.Submitted, v.loc))
@@ -70,6 +71,21 @@ func (v *storyView) parent(p *workflow.Parent) string {
 		return fmt.Sprintf("task %s, where the agent of turn %d started it", p.Task, p.Turn)
 	}
 	return fmt.Sprintf("task %s, turn %d", p.Task, p.Turn)
+}
+
+// originText says from which moment of which task another one goes on.
+func originText(o *workflow.Origin) string {
+	if o == nil {
+		return ""
+	}
+	text := "task " + o.Task
+	if o.Turn > 0 {
+		text += fmt.Sprintf(", turn %d", o.Turn)
+	}
+	if o.Fork {
+		return text + ", in conversations and a workspace of its own"
+	}
+	return text + ", in the same conversations and workspace"
 }
 
 func (v *storyView) status(st workflow.State) string {

@@ -18,6 +18,7 @@ type story struct {
 	Workspace string
 	GitBranch string
 	Parent    *workflow.Parent
+	Origin    *workflow.Origin
 	Submitted time.Time
 	// Start is the handoff that chose the first node.
 	Start *workflow.Handoff

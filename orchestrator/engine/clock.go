@@ -17,6 +17,9 @@ type Timer interface {
 	Stop() bool
 }
 
+// SystemClock is the clock of the machine.
+func SystemClock() Clock { return systemClock{} }
+
 // systemClock is the clock of the machine; now replaces its time where it is set.
 type systemClock struct{ now func() time.Time }
 

@@ -30,6 +30,7 @@ type Store interface {
 	Commit(ctx context.Context, prev int64, state workflow.State, event workflow.Event, effects []workflow.Effect) error
 	Task(ctx context.Context, id string) (workflow.State, error)
 	ByKey(ctx context.Context, key string) (workflow.State, error)
+	Events(ctx context.Context, task string, after int64) ([]store.Record, error)
 	Unfinished(ctx context.Context) ([]store.Ref, error)
 	Due(ctx context.Context, now time.Time, only []string) ([]string, error)
 	NextWake(ctx context.Context, now time.Time, only []string) (time.Time, error)

@@ -88,6 +88,11 @@ func (p patientStore) ByKey(ctx context.Context, key string) (workflow.State, er
 	return patiently(ctx, p, func() (workflow.State, error) { return p.e.raw.ByKey(ctx, key) })
 }
 
+// Events implements Store.
+func (p patientStore) Events(ctx context.Context, task string, after int64) ([]store.Record, error) {
+	return patiently(ctx, p, func() ([]store.Record, error) { return p.e.raw.Events(ctx, task, after) })
+}
+
 // Unfinished implements Store.
 func (p patientStore) Unfinished(ctx context.Context) ([]store.Ref, error) {
 	return patiently(ctx, p, func() ([]store.Ref, error) { return p.e.raw.Unfinished(ctx) })

@@ -35,6 +35,11 @@ func (s fixedServer) Name() string { return string(s) }
 // URL is the address.
 func (s fixedServer) URL(context.Context) (string, error) { return string(s), nil }
 
+// Roles knows the roles of agents by their names; *roles.Library does.
+type Roles interface {
+	Role(name string) (roles.Role, error)
+}
+
 // Options configure a Runner. Server is required.
 type Options struct {
 	Server Server
@@ -43,7 +48,7 @@ type Options struct {
 	// Transport is found out by itself when empty.
 	Transport appclient.Transport
 	// Roles are where the roles of agents are looked up.
-	Roles *roles.Library
+	Roles Roles
 	// Model is the handle of the model of agents that name none. Empty means the
 	// one model that the server offers; where it offers several, none is chosen.
 	Model string

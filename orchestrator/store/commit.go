@@ -34,7 +34,7 @@ func encode(state workflow.State, event workflow.Event, effects []workflow.Effec
 // Create stores a new task with its first event. When a task has been created
 // with the same key before, however long ago, nothing is stored and that task
 // is returned with created false. An empty key is no key. The revision must
-// have been saved. Errors: ErrStorage.
+// have been saved. Errors: ErrRemoved, ErrStorage.
 func (s *Store) Create(ctx context.Context, state workflow.State, event workflow.Event, effects []workflow.Effect, key string) (id string, created bool, err error) {
 	enc, err := encode(state, event, effects)
 	if err != nil {
@@ -51,6 +51,9 @@ func (s *Store) Create(ctx context.Context, state workflow.State, event workflow
 			if !errors.Is(err, sql.ErrNoRows) {
 				return s.fail(ctx, "look up the idempotency key", err)
 			}
+			if err := s.removedByKey(ctx, tx, key); err != nil {
+				return err
+			}
 		}
 		_, err := tx.ExecContext(ctx,
 			`INSERT INTO tasks (id, idempotency_key, team, revision, status, version, state, created, updated, wake_at, parent, priority, batch, schedule)
@@ -61,7 +64,10 @@ func (s *Store) Create(ctx context.Context, state workflow.State, event workflow
 		if err != nil {
 			return s.fail(ctx, "create task", err)
 		}
-		return s.appendEvent(ctx, tx, state, event, enc)
+		if err := s.appendEvent(ctx, tx, state, event, enc); err != nil {
+			return err
+		}
+		return s.notice(ctx, tx, Notices(state, event, effects))
 	})
 	if err != nil {
 		return "", false, err
@@ -91,6 +97,9 @@ func (s *Store) Commit(ctx context.Context, prev int64, state workflow.State, ev
 			return fmt.Errorf("commit %s for task %s at version %d: %w", event.Body.EventType(), state.Task, prev, ErrConflict)
 		}
 		if err := s.appendEvent(ctx, tx, state, event, enc); err != nil {
+			return err
+		}
+		if err := s.notice(ctx, tx, Notices(state, event, effects)); err != nil {
 			return err
 		}
 		return s.markConversations(ctx, tx, state, event)

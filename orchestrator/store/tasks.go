@@ -91,11 +91,14 @@ func decodeState(text []byte) (workflow.State, error) {
 }
 
 // ByKey returns the task that was created with this idempotency key. Errors:
-// ErrNotFound, ErrStorage.
+// ErrNotFound, ErrRemoved, ErrStorage.
 func (s *Store) ByKey(ctx context.Context, key string) (workflow.State, error) {
 	var text []byte
 	err := s.reads.QueryRowContext(ctx, "SELECT state FROM tasks WHERE idempotency_key = ?", key).Scan(&text)
 	if errors.Is(err, sql.ErrNoRows) {
+		if err := s.removedByKey(ctx, s.reads, key); err != nil {
+			return workflow.State{}, err
+		}
 		return workflow.State{}, fmt.Errorf("task with the idempotency key %q: %w", key, ErrNotFound)
 	}
 	if err != nil {

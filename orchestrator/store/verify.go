@@ -3,7 +3,6 @@ package store
 import (
 	"context"
 	"database/sql"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -210,11 +209,6 @@ func (s *Store) events(ctx context.Context, in querier, task string, after int64
 		if err := rows.Scan(&r.Seq, &event, &effects); err != nil {
 			return Record{}, err
 		}
-		var list workflow.Effects
-		if err := errors.Join(json.Unmarshal(event, &r.Event), json.Unmarshal(effects, &list)); err != nil {
-			return Record{}, fmt.Errorf("event %d of task %s: %w: %w", r.Seq, task, ErrUnreadable, err)
-		}
-		r.Effects = list
-		return r, nil
+		return r, decodeRecord(&r, event, effects)
 	}, "SELECT seq, event, effects FROM events WHERE task = ? AND seq > ? ORDER BY seq", task, after)
 }

@@ -1,0 +1,339 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humago"
+
+	"github.com/seed-e05a5b32/orchestrator/orchestrator/engine"
+	"github.com/seed-e05a5b32/orchestrator/orchestrator/store"
+	"github.com/seed-e05a5b32/orchestrator/workflow"
+)
+
+// The kinds of server-sent events.
+const (
+	// EventRecord is a committed event, a RecordDocument. Its id can be resumed after.
+	EventRecord = "record"
+	// EventProgress is what a turn does now, a ProgressDocument. It is not stored, and has no id.
+	EventProgress = "progress"
+	// EventStorage says that the store does not work, or works again, a StorageDocument.
+	EventStorage = "storage"
+)
+
+// ProgressDocument is one live observation of a running turn.
+type ProgressDocument struct {
+	Task     string         `json:"task"`
+	Turn     int            `json:"turn"`
+	Attempt  int            `json:"attempt"`
+	Node     string         `json:"node"`
+	Kind     string         `json:"kind"`
+	Text     string         `json:"text,omitempty"`
+	Tool     string         `json:"tool,omitempty"`
+	Argument string         `json:"argument,omitempty"`
+	Usage    workflow.Usage `json:"usage,omitzero"`
+}
+
+// StorageDocument says that the store has failed, and perhaps that it works again.
+type StorageDocument struct {
+	Error string    `json:"error"`
+	Since time.Time `json:"since"`
+	Over  time.Time `json:"over,omitzero"`
+}
+
+const (
+	// writeTimeout ends a stream whose client takes nothing.
+	writeTimeout = 30 * time.Second
+	// eventsPage is how many events are read from the store at once.
+	eventsPage = 500
+)
+
+func (a *API) registerEvents() {
+	stream := &huma.Response{
+		Description: "Server-sent events: record (a committed event, with an id to resume after), progress (of a running turn, without one), storage. A comment is sent every 15 seconds.",
+		Content:     map[string]*huma.MediaType{"text/event-stream": {Schema: &huma.Schema{Type: huma.TypeString}}},
+	}
+	op := huma.Operation{
+		OperationID: "stream-task-events", Method: http.MethodGet, Path: "/v1/tasks/{task}/events", Tags: []string{"events"},
+		Summary:   "The events of a task, those to come included",
+		Responses: map[string]*huma.Response{"200": stream}, Errors: []int{http.StatusNotFound, http.StatusServiceUnavailable},
+		Security: []map[string][]string{{"token": {}}, {}},
+	}
+	huma.Register(a.huma, op, func(ctx context.Context, in *struct {
+		TaskPath
+		EventsQuery
+	},
+	) (*huma.StreamResponse, error) {
+		after, err := in.position()
+		if err != nil {
+			return nil, a.problem(ctx, err)
+		}
+		state, err := a.o.Service.Task(ctx, in.Task)
+		if err != nil {
+			return nil, a.problem(ctx, err)
+		}
+		return a.stream(ctx, &taskEvents{a: a, task: state.Task, after: max(after, 0)}, in.Progress, in.Follow)
+	})
+	op.OperationID, op.Path, op.Summary = "stream-events", "/v1/events", "The events of all tasks from now on, or after one"
+	huma.Register(a.huma, op, func(ctx context.Context, in *struct {
+		EventsQuery
+		Team  string `query:"team" doc:"Only of tasks of this team"`
+		Batch string `query:"batch" doc:"Only of tasks of this batch"`
+	},
+	) (*huma.StreamResponse, error) {
+		after, err := in.position()
+		if err == nil && after < 0 {
+			after, err = a.o.Service.LastPosition(ctx)
+		}
+		if err != nil {
+			return nil, a.problem(ctx, err)
+		}
+		return a.stream(ctx, &allEvents{a: a, after: after, team: in.Team, batch: in.Batch, wanted: map[string]bool{}}, in.Progress, in.Follow)
+	})
+}
+
+// EventsQuery are the parameters of a stream.
+type EventsQuery struct {
+	LastEventID string `header:"Last-Event-ID" maxLength:"20" doc:"The id of the last event that was read; counts more than after"`
+	After       string `query:"after" maxLength:"20" doc:"Begin after this id; 0 is the beginning"`
+	Progress    bool   `query:"progress" doc:"Also what running turns do now"`
+	Follow      bool   `query:"follow" default:"true" doc:"Wait for what is to come; false ends when all that there is was sent"`
+}
+
+// position is -1 where none is given.
+func (q EventsQuery) position() (int64, error) {
+	text := q.LastEventID
+	if text == "" {
+		text = q.After
+	}
+	if text == "" {
+		return -1, nil
+	}
+	after, err := strconv.ParseInt(text, 10, 64)
+	if err != nil || after < 0 {
+		return 0, &requestError{fmt.Sprintf("%q is not the id of an event", text)}
+	}
+	return after, nil
+}
+
+// source is what a stream tells of.
+type source interface {
+	// subscribe is told of what is committed from now on.
+	subscribe() *engine.Subscription
+	// stored sends what is stored and has not been sent.
+	stored(ctx context.Context, send sender) error
+	// wants says whether the progress of a task belongs to the stream.
+	wants(ctx context.Context, task string) bool
+}
+
+type sender func(id int64, event string, data any) error
+
+// stream serves a source for as long as the client listens. Nothing waits for the
+// client but this goroutine: where it is too slow for the subscription, it goes on
+// from the store.
+func (a *API) stream(_ context.Context, from source, progress, follow bool) (*huma.StreamResponse, error) {
+	select {
+	case a.streams <- struct{}{}:
+	default:
+		return nil, a.problem(context.Background(), ErrBusy)
+	}
+	return &huma.StreamResponse{Body: func(hctx huma.Context) {
+		defer func() { <-a.streams }()
+		r, w := humago.Unwrap(hctx)
+		w.Header().Set("Content-Type", "text/event-stream")
+		w.Header().Set("X-Accel-Buffering", "no")
+		s := &eventWriter{w: w, control: http.NewResponseController(w)}
+		w.WriteHeader(http.StatusOK)
+		if err := s.flush(); err != nil {
+			return
+		}
+		err := a.follow(r.Context(), from, s, progress, follow)
+		if err != nil && r.Context().Err() == nil {
+			a.o.Log.Debug().Err(err).Msg("a stream of events has ended")
+		}
+	}}, nil
+}
+
+func (a *API) follow(ctx context.Context, from source, s *eventWriter, progress, follow bool) error {
+	for {
+		subscription := from.subscribe() // before the store is read, so that nothing is missed between
+		err := a.followSubscription(ctx, from, subscription, s, progress, follow)
+		subscription.Close()
+		if !errors.Is(err, engine.ErrSlowReader) {
+			return err
+		}
+	}
+}
+
+func (a *API) followSubscription(ctx context.Context, from source, subscription *engine.Subscription, s *eventWriter, progress, follow bool) error {
+	if err := from.stored(ctx, s.send); err != nil || !follow {
+		return err
+	}
+	heartbeat := time.NewTicker(a.o.Heartbeat)
+	defer heartbeat.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-heartbeat.C:
+			if err := s.comment("alive"); err != nil {
+				return err
+			}
+		case u, ok := <-subscription.Updates():
+			if !ok {
+				return subscription.Err()
+			}
+			if err := a.update(ctx, from, u, s, progress); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+func (a *API) update(ctx context.Context, from source, u engine.Update, s *eventWriter, progress bool) error {
+	switch {
+	case u.Record != nil:
+		return from.stored(ctx, s.send)
+	case u.Progress != nil && progress && from.wants(ctx, u.Task):
+		p := u.Progress
+		return s.send(0, EventProgress, ProgressDocument{
+			Task: u.Task, Turn: p.Turn, Attempt: p.Attempt, Node: p.Node, Kind: string(p.Kind), Text: p.Text, Tool: p.Tool, Argument: p.Argument, Usage: p.Usage,
+		})
+	case u.Storage != nil:
+		return s.send(0, EventStorage, StorageDocument{Error: u.Storage.Err.Error(), Since: u.Storage.Since, Over: u.Storage.Over})
+	}
+	return nil
+}
+
+// taskEvents are those of one task; an id is the number of the event in it.
+type taskEvents struct {
+	a     *API
+	task  string
+	after int64
+}
+
+func (t *taskEvents) subscribe() *engine.Subscription { return t.a.o.Service.Subscribe(t.task) }
+
+func (t *taskEvents) wants(context.Context, string) bool { return true }
+
+func (t *taskEvents) stored(ctx context.Context, send sender) error {
+	records, err := t.a.o.Service.Events(ctx, t.task, t.after)
+	if err != nil {
+		return err
+	}
+	for _, r := range records {
+		if err := sendRecord(send, r.Seq, r); err != nil {
+			return err
+		}
+		t.after = r.Seq
+	}
+	return nil
+}
+
+// allEvents are those of all tasks; an id is the position in the order of all commits.
+type allEvents struct {
+	a           *API
+	after       int64
+	team, batch string
+	wanted      map[string]bool // by task
+}
+
+func (t *allEvents) subscribe() *engine.Subscription { return t.a.o.Service.Subscribe("") }
+
+// maxWanted bounds what is remembered of tasks.
+const maxWanted = 10_000
+
+func (t *allEvents) wants(ctx context.Context, task string) bool {
+	if t.team == "" && t.batch == "" {
+		return true
+	}
+	wanted, known := t.wanted[task]
+	if !known {
+		state, err := t.a.o.Service.Task(ctx, task)
+		wanted = err == nil && t.fits(state.Team, state.Batch)
+		if len(t.wanted) >= maxWanted {
+			clear(t.wanted)
+		}
+		t.wanted[task] = wanted
+	}
+	return wanted
+}
+
+func (t *allEvents) fits(team, batch string) bool {
+	return (t.team == "" || t.team == team) && (t.batch == "" || t.batch == batch)
+}
+
+func (t *allEvents) stored(ctx context.Context, send sender) error {
+	for {
+		events, err := t.a.o.Service.EventsAfter(ctx, t.after, eventsPage)
+		if err != nil {
+			return err
+		}
+		for _, e := range events {
+			if t.fits(e.Team, e.Batch) {
+				if err := sendRecord(send, e.Position, e.Record); err != nil {
+					return err
+				}
+			}
+			t.after = e.Position
+		}
+		if len(events) < eventsPage {
+			return nil
+		}
+	}
+}
+
+func sendRecord(send sender, id int64, r store.Record) error {
+	document, err := recordDocument(r)
+	if err != nil {
+		return err
+	}
+	return send(id, EventRecord, document)
+}
+
+// eventWriter writes server-sent events.
+type eventWriter struct {
+	w       http.ResponseWriter
+	control *http.ResponseController
+}
+
+func (s *eventWriter) flush() error {
+	// Not every connection has deadlines; those that have not are bounded by the server.
+	if err := s.control.SetWriteDeadline(time.Now().Add(writeTimeout)); err != nil && !errors.Is(err, http.ErrNotSupported) {
+		return fmt.Errorf("bound the write of events: %w", err)
+	}
+	if err := s.control.Flush(); err != nil {
+		return fmt.Errorf("send events: %w", err)
+	}
+	return nil
+}
+
+// send writes an event; an id of 0 is none.
+func (s *eventWriter) send(id int64, event string, data any) error {
+	text, err := json.Marshal(data) // on one line
+	if err != nil {
+		return fmt.Errorf("encode an event: %w", err)
+	}
+	if id > 0 {
+		_, err = fmt.Fprintf(s.w, "id: %d\nevent: %s\ndata: %s\n\n", id, event, text)
+	} else {
+		_, err = fmt.Fprintf(s.w, "event: %s\ndata: %s\n\n", event, text)
+	}
+	if err != nil {
+		return fmt.Errorf("send an event: %w", err)
+	}
+	return s.flush()
+}
+
+func (s *eventWriter) comment(text string) error {
+	if _, err := fmt.Fprintf(s.w, ": %s\n\n", text); err != nil {
+		return fmt.Errorf("send a comment: %w", err)
+	}
+	return s.flush()
+}

@@ -1,0 +1,106 @@
+package orchestrator
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/seed-e05a5b32/orchestrator/orchestrator/store"
+)
+
+const (
+	// retentionInterval is how often tasks whose time is over are looked for.
+	retentionInterval = time.Hour
+	// retentionPage is how many are looked up at once; each is removed in a transaction of its own.
+	retentionPage = 100
+)
+
+// keepRetention removes tasks whose time is over, at the start, after every
+// reload, and every hour, until ctx ends. What goes wrong is shown by health,
+// and tried again.
+func (d *Daemon) keepRetention(ctx context.Context) {
+	timer := time.NewTicker(retentionInterval)
+	defer timer.Stop()
+	for {
+		err := d.removeEnded(ctx, time.Now())
+		switch {
+		case ctx.Err() != nil:
+			return
+		case err != nil:
+			d.retentionTrouble.Store(&err)
+			d.log.Error().Err(err).Msg("tasks whose time is over cannot be removed; it is tried again")
+		default:
+			d.retentionTrouble.Store(nil)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-timer.C:
+		case <-d.reloaded:
+		}
+	}
+}
+
+// removeEnded removes the tasks that ended longer ago than the configuration keeps them.
+func (d *Daemon) removeEnded(ctx context.Context, now time.Time) error {
+	keep := d.live.Load().config.Retention.Tasks
+	if keep <= 0 {
+		return nil
+	}
+	before, count := now.Add(-keep), 0
+	for {
+		tasks, err := d.store.EndedBefore(ctx, before, retentionPage)
+		if err != nil {
+			return err
+		}
+		removedOfPage := 0
+		for _, task := range tasks {
+			removed, err := d.store.RemoveTask(ctx, task, before, now)
+			if errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrNotEnded) {
+				continue // somebody was faster, or goes on with it
+			}
+			if err != nil {
+				return err
+			}
+			removedOfPage++
+			count += len(removed)
+		}
+		if removedOfPage == 0 {
+			break
+		}
+	}
+	if count > 0 {
+		d.log.Info().Int("tasks", count).Time("ended_before", before).Msg("removed tasks whose time is over")
+	}
+	return d.removeOrphans(ctx)
+}
+
+// removeOrphans removes the long outputs of tasks that are gone. They are
+// removed after their task, so that what is left by a crash in between is found here.
+func (d *Daemon) removeOrphans(ctx context.Context) error {
+	outputs := filepath.Join(d.store.Dir(), store.OutputsName)
+	entries, err := os.ReadDir(outputs)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("look for outputs of removed tasks: %w", err)
+	}
+	for _, entry := range entries {
+		known, err := d.store.Has(ctx, entry.Name())
+		if err != nil {
+			return err
+		}
+		if known {
+			continue
+		}
+		if err := os.RemoveAll(filepath.Join(outputs, entry.Name())); err != nil {
+			return fmt.Errorf("remove the outputs of a removed task: %w", err)
+		}
+	}
+	return nil
+}
