@@ -17,7 +17,7 @@ func TestEventCodec(t *testing.T) {
 	limits := Limits{Turns: 1, Tokens: 2, Duration: time.Minute, Cost: 3, AtLimit: AtLimitPause}
 	bodies := []EventBody{
 		TaskSubmitted{Priority: 2, Batch: "01B", Schedule: "nightly", 
-			Task: "T", Team: "t", Revision: "r", Input: map[string]any{"goal": "g", "yes": true}, Workspace: "/w", GitBranch: "b",
+			Task: "T", Team: "t", Revision: "r", Input: map[string]any{"goal": "g", "yes": true}, Workspace: "/w", GitBranch: "b", Prepare: true, WorkspaceOf: "O",
 			Parent: &Parent{Task: "P", Turn: 1, Attempt: 2, Spawned: true}, Limits: limits,
 		},
 		TaskClaimed{},
@@ -41,6 +41,16 @@ func TestEventCodec(t *testing.T) {
 		LimitReached{Turn: 1, Attempt: 2, Note: "n"},
 		PauseRequested{By: "ada", Note: "n", Parent: true, Stop: true},
 		ResumeRequested{By: "ada", Raise: limits, Parent: true},
+		WorkspaceWaits{Task: "T", Directory: "/w", Detail: "d"},
+		WorkspacePreparing{Kind: PlaceWorktree, Directory: "/w", GitBranch: "b", Repo: "/r"},
+		WorkspaceReady{Kind: PlaceWorktree, Directory: "/w", Lock: LockShared, GitBranch: "b", Repo: "/r", BaseCommit: "c", Setup: "s"},
+		WorkspaceFailed{Detail: "d", Fix: "f", Output: "o", Directory: "/w", GitBranch: "b", Repo: "/r", BaseCommit: "c"},
+		WorkspaceRestored{Directory: "/w", Ref: "refs/r"},
+		WorkspaceSaved{Commit: "c", Files: 1, Insertions: 2, Deletions: 3, Ref: "refs/r", Saved: "s", Kept: "k"},
+		WorkspacePublishing{Attempt: 1, How: "h"},
+		WorkspacePublished{Attempt: 1, Done: true, Detail: "d", Output: "o"},
+		PublishRequested{By: "ada"},
+		WorkspaceFinished{Removed: true, Detail: "d"},
 	}
 	var types []string
 	for _, body := range bodies {
