@@ -59,7 +59,7 @@ func workspaces(dataDir string) func(context.Context, string, *workflow.Team, ma
 		if ok {
 			return worktree(ctx, &worktrees, wanted, own)
 		}
-		dir, err := team.WorkspaceDirectory(task, input)
+		dir, _, err := team.WorkspaceDirectory(task, input)
 		if err != nil {
 			return engine.Place{}, err
 		}
