@@ -16,7 +16,7 @@ func TestEventCodec(t *testing.T) {
 	at := time.Date(2026, 1, 2, 3, 4, 5, 678000, time.UTC)
 	limits := Limits{Turns: 1, Tokens: 2, Duration: time.Minute, Cost: 3, AtLimit: AtLimitPause}
 	bodies := []EventBody{
-		TaskSubmitted{Priority: 2, Batch: "01B", Schedule: "nightly", 
+		TaskSubmitted{Priority: 2, Batch: "01B", Schedule: "nightly",
 			Task: "T", Team: "t", Revision: "r", Input: map[string]any{"goal": "g", "yes": true}, Workspace: "/w", GitBranch: "b", Prepare: true, WorkspaceOf: "O",
 			Parent: &Parent{Task: "P", Turn: 1, Attempt: 2, Spawned: true}, Limits: limits,
 		},
@@ -45,8 +45,8 @@ func TestEventCodec(t *testing.T) {
 		WorkspacePreparing{Kind: PlaceWorktree, Directory: "/w", GitBranch: "b", Repo: "/r"},
 		WorkspaceReady{Kind: PlaceWorktree, Directory: "/w", Lock: LockShared, GitBranch: "b", Repo: "/r", BaseCommit: "c", Setup: "s"},
 		WorkspaceFailed{Detail: "d", Fix: "f", Output: "o", Directory: "/w", GitBranch: "b", Repo: "/r", BaseCommit: "c"},
-		WorkspaceRestored{Directory: "/w", Ref: "refs/r"},
-		WorkspaceSaved{Commit: "c", Files: 1, Insertions: 2, Deletions: 3, Ref: "refs/r", Saved: "s", Kept: "k"},
+		WorkspaceRestored{Directory: "/w", Ref: "refs/r", Note: "n"},
+		WorkspaceSaved{Commit: "c", Files: 1, Insertions: 2, Deletions: 3, Ref: "refs/r", Saved: "s", Uncommitted: "u", Kept: "k"},
 		WorkspacePublishing{Attempt: 1, How: "h"},
 		WorkspacePublished{Attempt: 1, Done: true, Detail: "d", Output: "o"},
 		PublishRequested{By: "ada"},

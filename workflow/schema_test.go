@@ -203,7 +203,7 @@ func TestDefaultsAreTheParsers(t *testing.T) {
 		"check.rerun": fmt.Sprint(c.Rerun), "gate.expires": shortDuration(g.Expires), "gate.at_expiry": string(g.AtExpiry),
 		"team.output_limit": fmt.Sprint(team.OutputLimit), "workspace.parallel_writers": fmt.Sprint(team.Workspace.ParallelWriters),
 		"rule.max_items": fmt.Sprint(team.Handoffs[1].MaxItems), "limits.at_limit": team.Limits.AtLimit,
-		"team.on_uncertain": team.OnUncertain,
+		"team.on_uncertain":       team.OnUncertain,
 		"workspace.setup_timeout": shortDuration(w.SetupTimeout), "workspace.cleanup": w.Cleanup, "workspace.save_ignored": fmt.Sprint(!w.DropIgnored),
 		"publish.timeout": shortDuration(w.Publish.Timeout),
 		"worktree.base":   "HEAD", "worktree.branch": "team/{{ .task.id }}", // of whoever makes the worktree

@@ -30,6 +30,9 @@ type Place struct {
 	SavedRef string `json:"saved_ref,omitempty"`
 	// Kept says why the worktree must not be removed; empty when it may be.
 	Kept string `json:"kept,omitempty"`
+	// Uncommitted says why the result could not be committed; empty when it was,
+	// or when the team does not want that.
+	Uncommitted string `json:"uncommitted,omitempty"`
 	// Removed says that the worktree is gone; it can be restored.
 	Removed bool `json:"removed,omitempty"`
 	// Publish is how far the publishing of the result has come; empty where
@@ -140,8 +143,11 @@ type (
 	// WorkspaceRestored says that the worktree of a task that goes on is there again.
 	WorkspaceRestored struct {
 		Directory string `json:"directory"`
-		// Ref is what it was restored from.
+		// Ref is what it was restored from; empty for the branch.
 		Ref string `json:"ref,omitempty"`
+		// Note tells the agents what is not as they left it; it is put before the
+		// messages that have not been sent. Empty where all is.
+		Note string `json:"note,omitempty"`
 	}
 	// WorkspaceSaved says what the worktree of a task that has ended holds, and
 	// that all of it is in the repository, unless Kept says why it cannot be.
@@ -156,6 +162,8 @@ type (
 		Ref string `json:"ref,omitempty"`
 		// Saved says what that is, for people; empty when there was nothing.
 		Saved string `json:"saved,omitempty"`
+		// Uncommitted is as in Place.
+		Uncommitted string `json:"uncommitted,omitempty"`
 		// Kept says what could not be saved, so that the worktree is not removed.
 		Kept string `json:"kept,omitempty"`
 	}

@@ -51,6 +51,13 @@ func (d *decision) restored(b WorkspaceRestored) error {
 	}
 	p.Status, p.Removed, p.Kept, p.Detail = PlaceReady, false, "", ""
 	d.s.Workspace = b.Directory
+	if b.Note != "" {
+		for i := range d.s.Turns {
+			if t := &d.s.Turns[i]; t.Kind == KindAgent && t.State == TurnPending {
+				t.Message = b.Note + "\n\n" + t.Message
+			}
+		}
+	}
 	return nil
 }
 
@@ -92,7 +99,7 @@ func (d *decision) finishPlace(body EventBody) error {
 		}
 		p.Status, p.Detail = PlaceSaved, ""
 		p.Commit, p.Files, p.Insertions, p.Deletions = b.Commit, b.Files, b.Insertions, b.Deletions
-		p.SavedRef, p.Kept = b.Ref, b.Kept
+		p.SavedRef, p.Kept, p.Uncommitted = b.Ref, b.Kept, b.Uncommitted
 	case WorkspacePublishing:
 		if p.Status != PlaceSaved || p.Publish != "" || b.Attempt != p.PublishAttempts+1 {
 			return d.refusePlace()

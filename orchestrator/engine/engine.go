@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/cenkalti/backoff/v5"
 	"github.com/oklog/ulid/v2"
 	"github.com/rs/zerolog"
 
@@ -31,6 +32,7 @@ type Store interface {
 	Task(ctx context.Context, id string) (workflow.State, error)
 	ByKey(ctx context.Context, key string) (workflow.State, error)
 	Unfinished(ctx context.Context) ([]store.Ref, error)
+	OpenPlaces(ctx context.Context) ([]string, error)
 	Due(ctx context.Context, now time.Time, only []string) ([]string, error)
 	NextWake(ctx context.Context, now time.Time, only []string) (time.Time, error)
 	SaveRuntime(ctx context.Context, rt store.Runtime, at time.Time) error
@@ -64,9 +66,9 @@ type Options struct {
 	StopTimeout time.Duration
 	// IDs makes the ID of a new task; default a ULID.
 	IDs func() string
-	// Workspace makes the directory for a task whose Submission names none; nil
-	// leaves the workspace empty. It may be called again for a task that was not stored.
-	Workspace func(ctx context.Context, task string, team *workflow.Team, input map[string]any) (Place, error)
+	// Workspaces makes the places of tasks when they are claimed; without it they
+	// work in Submission.Workspace as it is.
+	Workspaces Workspaces
 }
 
 // Engine drives the tasks of one store. Its methods may be called concurrently.
@@ -96,6 +98,12 @@ type Engine struct {
 	questions map[questionKey]chan Answer
 	queue
 	meter
+	waiting   waiting
+	finishing finishing
+	// placeRetries are those of the tasks whose place could not be made.
+	placeRetries map[string]*backoff.ExponentialBackOff
+	// restoring is held while a worktree is brought back.
+	restoring sync.Mutex
 	outage   outage
 	draining draining
 	running  sync.WaitGroup
@@ -133,6 +141,7 @@ func New(o Options) *Engine {
 		queue:   newQueue(), meter: newMeter(), outage: newOutage(), draining: draining{idle: make(chan struct{})},
 		questions: map[questionKey]chan Answer{},
 		stopping:  make(chan struct{}),
+		waiting:   newWaiting(), finishing: newFinishing(), placeRetries: map[string]*backoff.ExponentialBackOff{},
 	}
 	e.o.Store = patientStore{e}
 	return e

@@ -89,6 +89,10 @@ func (p patientStore) ByKey(ctx context.Context, key string) (workflow.State, er
 }
 
 // Unfinished implements Store.
+func (p patientStore) OpenPlaces(ctx context.Context) ([]string, error) {
+	return patiently(ctx, p, func() ([]string, error) { return p.e.raw.OpenPlaces(ctx) })
+}
+
 func (p patientStore) Unfinished(ctx context.Context) ([]store.Ref, error) {
 	return patiently(ctx, p, func() ([]store.Ref, error) { return p.e.raw.Unfinished(ctx) })
 }

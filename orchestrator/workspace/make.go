@@ -80,7 +80,7 @@ func (m *maker) began(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return base, writeMarker(gitDir, marker{Task: m.Task, Base: base, Branch: m.Branch})
+	return base, writeMarker(gitDir, marker{Task: m.Task, Base: base, Branch: m.Branch, Common: m.common})
 }
 
 // condition says what is in Dir.

@@ -16,6 +16,8 @@ type marker struct {
 	// Base is the commit that the branch began at.
 	Base   string `json:"base"`
 	Branch string `json:"branch"`
+	// Common is the directory that all worktrees of the repository share.
+	Common string `json:"common"`
 }
 
 func readMarker(gitDir string) (marker, error) {

@@ -115,3 +115,28 @@ func removeAll(dir string) error {
 	})
 	return errors.Join(walkErr, os.RemoveAll(dir))
 }
+
+// Discard removes a worktree that was never whole, so that nobody can have worked
+// in it. One that is whole is left as it is.
+func (w *Worktrees) Discard(ctx context.Context, t Tree) error {
+	m, err := open(ctx, Options{Tree: t})
+	if err != nil {
+		return err
+	}
+	return told("remove the worktree "+m.Dir, m.again(ctx, func() error {
+		state, err := m.look(ctx)
+		if _, foreign := errors.AsType[*Error](err); foreign || err == nil && state != halfMade {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		release, err := w.take(ctx, m.common)
+		if err != nil {
+			return err
+		}
+		defer release()
+		_, err = m.git.run(ctx, "worktree", "remove", "--force", "--force", m.Dir)
+		return err
+	}))
+}

@@ -83,7 +83,7 @@ func (m *maker) restore(ctx context.Context, w *Worktrees, o RestoreOptions) err
 // savedTree is what a name of ours in the repository holds.
 type savedTree struct {
 	head, index, files, base string
-	manifest           manifest
+	manifest                 manifest
 }
 
 func (m *maker) readSaved(ctx context.Context, ref, head string) (*savedTree, error) {
@@ -172,7 +172,7 @@ func (m *maker) fill(ctx context.Context, s *savedTree) (err error) {
 	if err != nil {
 		return err
 	}
-	if err := writeMarker(gitDir, marker{Task: m.Task, Base: s.base, Branch: m.Branch}); err != nil {
+	if err := writeMarker(gitDir, marker{Task: m.Task, Base: s.base, Branch: m.Branch, Common: m.common}); err != nil {
 		return err
 	}
 	temporary := filepath.Join(gitDir, "orchestrator-index.restored")

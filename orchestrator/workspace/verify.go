@@ -6,8 +6,8 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"os/exec"
 	"path/filepath"
+	"strings"
 )
 
 // Why an agent must not work in a directory, as Error.Kind.
@@ -20,13 +20,13 @@ var (
 
 // Verify finds out whether a directory is the worktree of a task: a linked
 // worktree of its repository, with the marker of the task, and not the checkout of
-// a person. Which branch is checked out there is the agents' business. Errors:
-// *Error (ErrGone, ErrForeign and others), those of git, the cause of the end of ctx.
+// a person. Which branch is checked out there is the agents' business. Dir must be
+// as Make has returned it. Errors: *Error (ErrGone, ErrForeign), the cause of the end of ctx.
 func (w *Worktrees) Verify(ctx context.Context, t Tree) error {
-	m, err := open(ctx, Options{Tree: t})
-	if err != nil {
-		return err
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
 	}
+	m := &maker{Options: Options{Tree: t}}
 	if info, err := os.Lstat(m.Dir); errors.Is(err, fs.ErrNotExist) {
 		return &Error{ErrGone, "the worktree " + m.Dir + " of the task is gone", "it is restored from what was saved, where something was"}
 	} else if err != nil {
@@ -34,32 +34,9 @@ func (w *Worktrees) Verify(ctx context.Context, t Tree) error {
 	} else if !info.IsDir() {
 		return m.foreign("it is no directory")
 	}
-	if info, err := os.Lstat(filepath.Join(m.Dir, ".git")); err != nil || !info.Mode().IsRegular() {
-		return m.foreign("its file .git is gone or is another")
-	}
-	common, err := m.here().commonDir(ctx)
-	if failed, ok := errors.AsType[*gitError](err); ok {
-		return m.foreign("git cannot work in it: " + oneLine(failed.stderr))
-	}
-	if err != nil {
-		return err
-	}
-	if common != m.common {
-		return m.foreign("it belongs to the repository " + common)
-	}
-	gitDir, err := m.gitDir(ctx)
-	if err != nil {
-		return err
-	}
-	if gitDir == m.common {
-		return m.foreign("it is the checkout of the repository itself")
-	}
-	top, err := m.here().run(ctx, "rev-parse", "--show-toplevel")
-	if err != nil {
-		return err
-	}
-	if top != m.Dir {
-		return m.foreign("git takes " + top + " for the worktree")
+	gitDir, why := m.linked()
+	if why != "" {
+		return m.foreign(why)
 	}
 	known, err := readMarker(gitDir)
 	if err != nil {
@@ -68,7 +45,42 @@ func (w *Worktrees) Verify(ctx context.Context, t Tree) error {
 	if known.Task != m.Task {
 		return m.foreign("it was made for task " + known.Task)
 	}
+	if parent := filepath.Dir(filepath.Dir(gitDir)); known.Common != parent {
+		return m.foreign("it belongs to the repository " + parent)
+	}
 	return nil
+}
+
+// linked returns the git directory of the worktree's own, or says why it is no
+// linked worktree. It reads the files that git goes by, and starts no process:
+// this is asked before every turn.
+func (m *maker) linked() (gitDir, why string) {
+	link := filepath.Join(m.Dir, ".git")
+	if info, err := os.Lstat(link); err != nil || !info.Mode().IsRegular() {
+		return "", "its file .git is gone or is another"
+	}
+	text, err := os.ReadFile(link)
+	gitDir, ok := strings.CutPrefix(strings.TrimRight(string(text), "\r\n"), "gitdir: ")
+	if err != nil || !ok {
+		return "", "its file .git does not lead to a repository"
+	}
+	if !filepath.IsAbs(gitDir) {
+		gitDir = filepath.Join(m.Dir, gitDir)
+	}
+	if gitDir, err = filepath.EvalSymlinks(gitDir); err != nil {
+		return "", "its file .git leads nowhere: " + err.Error()
+	}
+	if filepath.Base(filepath.Dir(gitDir)) != "worktrees" {
+		return "", "it is the checkout of the repository " + gitDir + " itself"
+	}
+	back, err := os.ReadFile(filepath.Join(gitDir, "gitdir"))
+	if err != nil {
+		return "", "git does not know it: " + err.Error()
+	}
+	if other := strings.TrimSpace(string(back)); other != link {
+		return "", "git takes " + filepath.Dir(other) + " for the worktree"
+	}
+	return gitDir, ""
 }
 
 func (m *maker) foreign(why string) error {
@@ -76,18 +88,4 @@ func (m *maker) foreign(why string) error {
 		ErrForeign, fmt.Sprintf("%s is not the worktree of the task: %s", m.Dir, why),
 		"look at it with `git worktree list`; with the directory moved away, the next turn gets what was saved",
 	}
-}
-
-// Checkout returns the top of the git checkout that a directory is in; empty
-// when it is in none, or when git is not installed.
-func Checkout(ctx context.Context, dir string) string {
-	program, err := exec.LookPath("git")
-	if err != nil {
-		return ""
-	}
-	top, err := git{program: program, dir: dir}.run(ctx, "rev-parse", "--show-toplevel")
-	if err != nil {
-		return ""
-	}
-	return top
 }

@@ -126,12 +126,12 @@ func open(ctx context.Context, o Options) (*maker, error) {
 	if !filepath.IsAbs(o.Repo) || !filepath.IsAbs(o.Dir) {
 		return nil, fmt.Errorf("open a git worktree: %q and %q must be absolute paths", o.Repo, o.Dir)
 	}
+	if err := Check(o); err != nil {
+		return nil, err
+	}
 	program, err := exec.LookPath("git")
 	if err != nil {
-		return nil, &Error{ErrNoGit, "the team works in a git worktree, and there is no program git in PATH", "install git"}
-	}
-	if info, err := os.Stat(o.Repo); err != nil || !info.IsDir() {
-		return nil, &Error{ErrNotRepository, "there is no directory " + o.Repo, "name the directory of a git repository in workspace.worktree.repo"}
+		return nil, fmt.Errorf("look for git: %w", err)
 	}
 	m := &maker{Options: o, git: git{program: program, dir: o.Repo}}
 	m.common, err = m.git.commonDir(ctx)
@@ -168,4 +168,48 @@ func (g git) commonDir(ctx context.Context) (string, error) {
 		return "", fmt.Errorf("find the git directory of %s: %w", g.dir, err)
 	}
 	return dir, nil
+}
+
+// Check refuses, without asking git, what Make would certainly refuse. Errors: *Error.
+func Check(o Options) error {
+	if _, err := exec.LookPath("git"); err != nil {
+		return &Error{ErrNoGit, "the team works in a git worktree, and there is no program git in PATH", "install git"}
+	}
+	if info, err := os.Stat(o.Repo); err != nil || !info.IsDir() {
+		return &Error{ErrNotRepository, "there is no directory " + o.Repo, "name the directory of a git repository in workspace.worktree.repo"}
+	}
+	return nil
+}
+
+// Tips are the commits that a worktree is known by.
+type Tips struct {
+	// Head is checked out in the worktree; without one it is that of the branch.
+	Head string
+	// Branch is that of the task's branch, and Base where it began; both may be unknown.
+	Branch, Base string
+}
+
+// Tips returns where a worktree stands. Errors: *Error, those of git, the cause of the end of ctx.
+func (w *Worktrees) Tips(ctx context.Context, t Tree) (Tips, error) {
+	m, err := open(ctx, Options{Tree: t})
+	if err != nil {
+		return Tips{}, err
+	}
+	var tips Tips
+	if tips.Branch, _, err = m.git.resolve(ctx, "refs/heads/"+m.Branch); err != nil {
+		return Tips{}, err
+	}
+	tips.Head = tips.Branch
+	gitDir, why := m.linked()
+	if why != "" {
+		return tips, nil
+	}
+	if known, err := readMarker(gitDir); err == nil {
+		tips.Base = known.Base
+	}
+	head, found, err := m.here().resolve(ctx, "HEAD")
+	if found {
+		tips.Head = head
+	}
+	return tips, err
 }
