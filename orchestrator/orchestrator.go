@@ -81,7 +81,7 @@ func New(ctx context.Context, options Options) (_ *Orchestrator, err error) {
 	}
 	o.engine = engine.New(engine.Options{
 		Store: o.store, Runner: turns, Checks: check.New(check.Options{}), Prices: &o.prices, Log: options.Log, MaxTurns: options.MaxTurns,
-		Workspace: workspaces(o.store.Dir()), OutputDir: outputs,
+		Workspaces: newPlaces(o.store.Dir(), o.server.local), OutputDir: outputs,
 	})
 	return o, nil
 }

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/cenkalti/backoff/v5"
 	"github.com/oklog/ulid/v2"
 	"github.com/rs/zerolog"
 
@@ -32,6 +33,7 @@ type Store interface {
 	ByKey(ctx context.Context, key string) (workflow.State, error)
 	Events(ctx context.Context, task string, after int64) ([]store.Record, error)
 	Unfinished(ctx context.Context) ([]store.Ref, error)
+	OpenPlaces(ctx context.Context) ([]string, error)
 	Due(ctx context.Context, now time.Time, only []string) ([]string, error)
 	NextWake(ctx context.Context, now time.Time, only []string) (time.Time, error)
 	SaveRuntime(ctx context.Context, rt store.Runtime, at time.Time) error
@@ -65,9 +67,9 @@ type Options struct {
 	StopTimeout time.Duration
 	// IDs makes the ID of a new task; default a ULID.
 	IDs func() string
-	// Workspace makes the directory for a task whose Submission names none; nil
-	// leaves the workspace empty. It may be called again for a task that was not stored.
-	Workspace func(ctx context.Context, task string, team *workflow.Team, input map[string]any) (Place, error)
+	// Workspaces makes the places of tasks when they are claimed; without it they
+	// work in Submission.Workspace as it is.
+	Workspaces Workspaces
 }
 
 // Engine drives the tasks of one store. Its methods may be called concurrently.
@@ -97,9 +99,15 @@ type Engine struct {
 	questions map[questionKey]chan Answer
 	queue
 	meter
-	outage   outage
-	draining draining
-	running  sync.WaitGroup
+	waiting   waiting
+	finishing finishing
+	// placeRetries are those of the tasks whose place could not be made.
+	placeRetries map[string]*backoff.ExponentialBackOff
+	// restoring is held while a worktree is brought back.
+	restoring sync.Mutex
+	outage    outage
+	draining  draining
+	running   sync.WaitGroup
 }
 
 type phase int
@@ -134,6 +142,7 @@ func New(o Options) *Engine {
 		queue:   newQueue(), meter: newMeter(), outage: newOutage(), draining: draining{idle: make(chan struct{})},
 		questions: map[questionKey]chan Answer{},
 		stopping:  make(chan struct{}),
+		waiting:   newWaiting(), finishing: newFinishing(), placeRetries: map[string]*backoff.ExponentialBackOff{},
 	}
 	e.o.Store = patientStore{e}
 	return e
