@@ -39,6 +39,7 @@ var allowed = map[string][]string{
 	"orchestrator/batch":     {"workflow", "orchestrator/store", "orchestrator/engine"},
 	"orchestrator/runner":    {"workflow", "roles", "appclient", "orchestrator/engine"},
 	"orchestrator": {
+		"orchestrator/batch",
 		"workflow", "roles", "appclient", "appclient/apptest",
 		"orchestrator/store", "orchestrator/engine", "orchestrator/runner", "orchestrator/appserver",
 		"orchestrator/api", "orchestrator/check", "orchestrator/config", "orchestrator/prices", "orchestrator/workspace",

@@ -27,7 +27,7 @@ type Store interface {
 	SaveRevision(ctx context.Context, team *workflow.Team, at time.Time) error
 	Revision(ctx context.Context, hash string) (store.Revision, error)
 	CreateBatch(ctx context.Context, b store.Batch, items []store.BatchItem, goOn bool) (store.Batch, bool, error)
-	CommitBatch(ctx context.Context, prev int64, b store.Batch, items []store.BatchItem) error
+	CommitBatch(ctx context.Context, prev int64, b store.Batch, items []store.BatchItem, notices []store.Notice) error
 	SetBatchItems(ctx context.Context, batch string, items []store.BatchItem) error
 }
 
@@ -157,7 +157,7 @@ func (d *Driver) Run(ctx context.Context, only ...string) error {
 		}
 		d.noticeMore(updates, retry)
 		for _, id := range d.takeDue(only) {
-			if err := d.step(ctx, id, Event{Verb: Look}, true); err != nil && ctx.Err() == nil {
+			if err := d.step(ctx, id, Event{Verb: Look}, true); err != nil && ctx.Err() == nil && !errors.Is(err, engine.ErrStopped) {
 				d.o.Log.Warn().Err(err).Str("batch", id).Msg("the batch could not be brought on; trying again")
 				retry.Reset(retryAfter)
 			}

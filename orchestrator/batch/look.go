@@ -81,7 +81,7 @@ func look(ctx context.Context, s Reader, state State, adopt bool, now time.Time)
 // follow takes notice of the task of an item that is running.
 func (l *looked) follow(item store.BatchItem, adopted bool) {
 	switch {
-	case item.TaskStatus.Terminal():
+	case item.TaskStatus.Terminal() && !item.Finishing:
 		l.end(item, ItemState(item.TaskStatus), "", item.TaskUpdated)
 		return
 	case item.TaskStatus == "": // removed, so it had ended
@@ -157,6 +157,7 @@ func unnoted(ctx context.Context, s Reader, id string) ([]store.BatchItem, error
 		}
 		item.State, item.Task, item.Started = string(ItemRunning), task, state.Created
 		item.TaskStatus, item.TaskUpdated, item.AwaitsPerson = state.Status, state.Updated, awaitsPerson(state)
+		item.Finishing = state.PlaceOpen()
 		adopted = append(adopted, item)
 	}
 	return adopted, nil

@@ -101,7 +101,7 @@ func (d *Driver) commit(ctx context.Context, row store.Batch, l *looked, state, 
 	prev := row.Version
 	row.Version, row.State, row.Status, row.Updated = prev+1, text, string(next.Status), l.now
 	row.Open = !next.Status.Terminal() || len(l.active) > 0
-	if err := d.o.Store.CommitBatch(ctx, prev, row, l.changed); err != nil {
+	if err := d.o.Store.CommitBatch(ctx, prev, row, l.changed, notices(state, next, l.counts, row.Version)); err != nil {
 		return err
 	}
 	if next.Status != state.Status && d.o.Changed != nil {
@@ -157,11 +157,15 @@ func again(item store.BatchItem) store.BatchItem {
 // cancelTasks cancels the tasks of items. again says that there were any.
 func (d *Driver) cancelTasks(ctx context.Context, active []store.BatchItem, by string) (again bool, err error) {
 	for _, item := range active {
+		if item.Finishing {
+			continue
+		}
 		if _, err := d.o.Tasks.Cancel(ctx, item.Task, by); err != nil && !errors.Is(err, workflow.ErrTerminal) {
 			return false, err
 		}
+		again = true
 	}
-	return len(active) > 0, nil
+	return again, nil
 }
 
 // begin makes the tasks of the next n pending items. again says that some of them

@@ -148,8 +148,8 @@ func (m *mortal) write(do func() error) error {
 	return errDead
 }
 
-func (m *mortal) CommitBatch(ctx context.Context, prev int64, b store.Batch, items []store.BatchItem) error {
-	return m.write(func() error { return m.Store.CommitBatch(ctx, prev, b, items) })
+func (m *mortal) CommitBatch(ctx context.Context, prev int64, b store.Batch, items []store.BatchItem, notices []store.Notice) error {
+	return m.write(func() error { return m.Store.CommitBatch(ctx, prev, b, items, notices) })
 }
 
 func (m *mortal) SetBatchItems(ctx context.Context, batch string, items []store.BatchItem) error {

@@ -91,6 +91,8 @@ type Engine struct {
 	stopTurns context.CancelCauseFunc
 	endRun    context.CancelFunc
 	only      []string // nil: all tasks
+	batch     string   // the one whose new tasks are driven although only has others; see DriveBatch
+	joined    []string // its tasks that were submitted before Run
 	fatal     error
 	broken    map[string]error
 
@@ -196,8 +198,8 @@ func (e *Engine) start(ctx context.Context, endRun context.CancelFunc, only []st
 	e.spawn = func(run func(context.Context)) {
 		e.running.Go(func() { run(turns) })
 	}
-	if len(only) > 0 {
-		e.only = slices.Clone(only)
+	if len(only) > 0 || e.batch != "" {
+		e.only = append(append([]string{}, only...), e.joined...)
 	}
 	return nil
 }
@@ -276,6 +278,34 @@ func (e *Engine) giveUp(task string, err error) {
 	if parent, ok := waitingParent(task); ok {
 		e.giveUp(parent, fmt.Errorf("its sub-team's task %s cannot be driven: %w", task, err))
 	}
+}
+
+// DriveBatch makes Run drive, besides those that it is given, the tasks that are
+// submitted for a batch from now on, and no others. It is called before Run.
+func (e *Engine) DriveBatch(batch string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.batch = batch
+}
+
+// joinsRun adds a new task of the batch that is driven to those that Run drives.
+func (e *Engine) joinsRun(task, batch string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	switch {
+	case e.batch == "" || batch != e.batch:
+	case e.phase == phaseIdle:
+		e.joined = append(e.joined, task)
+	default:
+		e.only = append(e.only, task)
+	}
+}
+
+// driven are the tasks that Run is restricted to; nil is all.
+func (e *Engine) driven() []string {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.only[:len(e.only):len(e.only)]
 }
 
 // drives reports whether the engine starts work for a task now. e.mu is held.

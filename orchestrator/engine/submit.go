@@ -91,6 +91,7 @@ func (e *Engine) create(ctx context.Context, in Store, team *workflow.Team, body
 		return state, false, err
 	}
 	ent.set(state)
+	e.joinsRun(id, body.Batch)
 	e.follow(ent, workflow.State{}, state, event, effects)
 	e.mu.Lock()
 	defer e.mu.Unlock()

@@ -40,6 +40,9 @@ type BatchItem struct {
 	TaskStatus   workflow.TaskState
 	TaskUpdated  time.Time
 	AwaitsPerson bool
+	// Finishing says that the task has ended and its workspace is still to be
+	// finished (workflow.State.PlaceOpen). It is known of running items.
+	Finishing bool
 }
 
 func (s *Store) updateItems(ctx context.Context, tx *sql.Tx, batch string, items []BatchItem) error {
@@ -116,7 +119,9 @@ func (s *Store) UnnotedTasks(ctx context.Context, batch string) (map[string]stri
 
 const itemColumns = `SELECT i.number, i.key, i.label, i.origin, i.input, i.state, i.attempt, i.task, i.earlier, i.detail, i.started, i.ended_at, i.ended,
 	COALESCE(t.status, ''), COALESCE(t.updated, 0),
-	COALESCE(t.status = 'paused' OR (t.status = 'waiting' AND json_extract(t.state, '$.waiting_since') IS NOT NULL), FALSE) `
+	COALESCE(t.status = 'paused' OR (t.status = 'waiting' AND json_extract(t.state, '$.waiting_since') IS NOT NULL), FALSE),
+	i.state = 'running' AND COALESCE(t.status IN ` + terminal + ` AND json_extract(t.state, '$.place.kind') = 'worktree'
+	  AND json_extract(t.state, '$.place.status') IN ('preparing', 'ready', 'saved'), FALSE) `
 
 const withTask = "LEFT JOIN tasks t ON i.task <> '' AND t.id = i.task"
 
@@ -125,7 +130,7 @@ func scanItem(rows *sql.Rows) (BatchItem, error) {
 	var earlier string
 	var started, endedAt, updated int64
 	err := rows.Scan(&item.Number, &item.Key, &item.Label, &item.Origin, &item.Input, &item.State, &item.Attempt, &item.Task, &earlier, &item.Detail,
-		&started, &endedAt, &item.Ended, &item.TaskStatus, &updated, &item.AwaitsPerson)
+		&started, &endedAt, &item.Ended, &item.TaskStatus, &updated, &item.AwaitsPerson, &item.Finishing)
 	item.Earlier = strings.Fields(earlier)
 	item.Started, item.EndedAt, item.TaskUpdated = fromOptionalMicros(started), fromOptionalMicros(endedAt), fromOptionalMicros(updated)
 	return item, err

@@ -96,8 +96,8 @@ func (s *Store) insertItems(ctx context.Context, tx *sql.Tx, batch string, items
 }
 
 // CommitBatch replaces a batch where its version is still prev, and some of its
-// items, in one transaction. Errors: ErrConflict, ErrStorage.
-func (s *Store) CommitBatch(ctx context.Context, prev int64, b Batch, items []BatchItem) error {
+// items, and tells people of it, in one transaction. Errors: ErrConflict, ErrStorage.
+func (s *Store) CommitBatch(ctx context.Context, prev int64, b Batch, items []BatchItem, notices []Notice) error {
 	const op = "commit the batch"
 	return s.write(ctx, op, func(tx *sql.Tx) error {
 		result, err := tx.ExecContext(ctx, "UPDATE batches SET status = ?, open = ?, version = ?, state = ?, updated = ? WHERE id = ? AND version = ?",
@@ -110,7 +110,10 @@ func (s *Store) CommitBatch(ctx context.Context, prev int64, b Batch, items []Ba
 		} else if n == 0 {
 			return fmt.Errorf("commit batch %s at version %d: %w", b.ID, prev, ErrConflict)
 		}
-		return s.updateItems(ctx, tx, b.ID, items)
+		if err := s.updateItems(ctx, tx, b.ID, items); err != nil {
+			return err
+		}
+		return s.notice(ctx, tx, notices)
 	})
 }
 
