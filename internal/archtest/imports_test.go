@@ -34,8 +34,8 @@ var allowed = map[string][]string{
 	"orchestrator/workspace": {},
 	"orchestrator/schedule":  {"workflow", "orchestrator/store", "orchestrator/engine"},
 	"orchestrator/notify":    {"workflow", "orchestrator/store", "orchestrator/engine", "orchestrator/check"},
-	"orchestrator/api":       {"workflow", "orchestrator/engine", "orchestrator/store", "orchestrator/schedule", "orchestrator/notify"},
-	"orchestrator/client":    {"workflow", "orchestrator/api", "orchestrator/schedule", "orchestrator/notify"},
+	"orchestrator/api":       {"orchestrator/batch", "workflow", "orchestrator/engine", "orchestrator/store", "orchestrator/schedule", "orchestrator/notify"},
+	"orchestrator/client":    {"orchestrator/batch", "workflow", "orchestrator/api", "orchestrator/schedule", "orchestrator/notify"},
 	"orchestrator/batch":     {"workflow", "orchestrator/store", "orchestrator/engine"},
 	"orchestrator/runner":    {"workflow", "roles", "appclient", "orchestrator/engine"},
 	"orchestrator": {

@@ -2,6 +2,7 @@ package batch
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -273,6 +274,38 @@ func inputKey(input map[string]any) string {
 	}
 	sum := sha256.Sum256(text)
 	return hex.EncodeToString(sum[:8])
+}
+
+// CheckItems binds the inputs of items that were read elsewhere, and gives those
+// without a key one. What is wrong is a workflow.Problems, all at once.
+func CheckItems(given []Item, team *workflow.Team) ([]Item, error) {
+	r := newReading("", ItemsOptions{Team: team})
+	seen := map[string]int{}
+	for i, item := range given {
+		before := len(r.problems)
+		bound, ok := r.bind(place{}, item.Input, nil)
+		if ok {
+			item.Input = bound
+			if item.Key == "" {
+				item.Key = inputKey(bound)
+			}
+			if why := badKey(item.Key); why != "" {
+				r.problem(place{}, "the key "+why, "")
+			}
+			if first, twice := seen[item.Key]; twice {
+				r.problem(place{}, fmt.Sprintf("the item has the same key as item %d", first), "")
+			}
+			seen[item.Key] = i + 1
+			if item.Label == "" {
+				item.Label = excerpt(item.Key, 60)
+			}
+			r.items = append(r.items, item)
+		}
+		for j := range r.problems[before:] {
+			r.problems[before+j].File = cmp.Or(item.Origin, fmt.Sprintf("item %d", i+1))
+		}
+	}
+	return r.result()
 }
 
 // Digest is equal for the same team and items, whatever their order and labels.
