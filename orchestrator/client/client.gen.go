@@ -191,6 +191,9 @@ type StreamEventsParams struct {
 	// Batch Only of tasks of this batch
 	Batch *string `form:"batch,omitempty" json:"batch,omitempty"`
 
+	// Tree Only of the task with this whole ID, and of those that it has started
+	Tree *string `form:"tree,omitempty" json:"tree,omitempty"`
+
 	// LastEventID The id of the last event that was read; counts more than after
 	LastEventID *string `json:"Last-Event-ID,omitempty"`
 }
@@ -1064,6 +1067,18 @@ func NewStreamEventsRequest(server string, params *StreamEventsParams) (*http.Re
 		if params.Batch != nil {
 
 			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "batch", *params.Batch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Tree != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "tree", *params.Tree, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
 				return nil, err
 			} else {
 				for _, qp := range strings.Split(queryFrag, "&") {
@@ -5106,4 +5121,4 @@ func ParseGetVersionResponse(rsp *http.Response) (*GetVersionResponse, error) {
 }
 
 // specification is the SHA-256 of the docs/openapi.yaml that this file was made from.
-const specification = "cb61ccc11f045a008cf4ee86c7fdc4d904ea905eccc2815dcf69f0f613a09015"
+const specification = "7616eae5afa06d862427ebdd942999922c6855485c4631ecad6b071108a5b29b"
