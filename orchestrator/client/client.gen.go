@@ -366,6 +366,9 @@ type StreamEventsParams struct {
 	// Batch Only of tasks of this batch
 	Batch *string `form:"batch,omitempty" json:"batch,omitempty"`
 
+	// Tree Only of the task with this whole ID, and of those that it has started
+	Tree *string `form:"tree,omitempty" json:"tree,omitempty"`
+
 	// LastEventID The id of the last event that was read; counts more than after
 	LastEventID *string `json:"Last-Event-ID,omitempty"`
 }
@@ -2528,6 +2531,18 @@ func NewStreamEventsRequest(server string, params *StreamEventsParams) (*http.Re
 		if params.Batch != nil {
 
 			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "batch", *params.Batch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Tree != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "tree", *params.Tree, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
 				return nil, err
 			} else {
 				for _, qp := range strings.Split(queryFrag, "&") {
@@ -10265,4 +10280,4 @@ func ParseGetVersionResponse(rsp *http.Response) (*GetVersionResponse, error) {
 }
 
 // specification is the SHA-256 of the docs/openapi.yaml that this file was made from.
-const specification = "fec6eb6ea3d01b741a3a7cf9f2b0d52551b2e785013fa7676846f7c7aeaf55b6"
+const specification = "2f7bf94077bf752b902210b9aaa7c8a35f97c198fa68e041628ede6fca302d7f"
