@@ -82,7 +82,11 @@ func look(ctx context.Context, s Reader, state State, adopt bool, now time.Time)
 func (l *looked) follow(item store.BatchItem, adopted bool) {
 	switch {
 	case item.TaskStatus.Terminal() && !item.Finishing:
-		l.end(item, ItemState(item.TaskStatus), "", item.TaskUpdated)
+		detail := ""
+		if item.TaskStatus != workflow.TaskSucceeded {
+			detail = excerpt(item.Explanation, 500)
+		}
+		l.end(item, ItemState(item.TaskStatus), detail, item.TaskUpdated)
 		return
 	case item.TaskStatus == "": // removed, so it had ended
 		l.end(item, ItemCancelled, "its task was removed before its end was noted", l.now)
@@ -158,6 +162,9 @@ func unnoted(ctx context.Context, s Reader, id string) ([]store.BatchItem, error
 		item.State, item.Task, item.Started = string(ItemRunning), task, state.Created
 		item.TaskStatus, item.TaskUpdated, item.AwaitsPerson = state.Status, state.Updated, awaitsPerson(state)
 		item.Finishing = state.PlaceOpen()
+		if state.Result != nil {
+			item.Explanation = state.Result.Explanation
+		}
 		adopted = append(adopted, item)
 	}
 	return adopted, nil

@@ -153,3 +153,14 @@ func union(a, b []string) []string {
 	slices.Sort(all)
 	return slices.Compact(all)
 }
+
+// Shortened leaves out items that succeeded where there are more than most, and
+// then those that are too many. The totals stay.
+func (r Report) Shortened(most int) Report {
+	if len(r.Items) <= most {
+		return r
+	}
+	r.Items = slices.DeleteFunc(slices.Clone(r.Items), func(item ReportItem) bool { return item.State == ItemSucceeded })
+	r.Items = r.Items[:min(most, len(r.Items))]
+	return r
+}

@@ -101,7 +101,7 @@ func countsText(c Counts) string {
 func (r Report) totalRow() []string {
 	t := r.Totals
 	return []string{
-		"", fmt.Sprintf("%d items", len(r.Items)), "", "", diffSize(t.Files, t.Insertions, t.Deletions),
+		"", items(r.Batch.Items), "", "", diffSize(t.Files, t.Insertions, t.Deletions),
 		blankZero(int64(t.Turns)), blankZero(t.Tokens), money(t.Cost, t.Unpriced), duration(t.Duration), "",
 	}
 }

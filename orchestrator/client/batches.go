@@ -32,7 +32,9 @@ func (d *Daemon) Batches(ctx context.Context, f store.BatchFilter) ([]batch.View
 			limit = min(limit, int64(f.Limit-len(all)))
 		}
 		params.Limit = &limit
-		page, err := ask(ctx, d, func(ctx context.Context) (*ListBatchesResponse, error) { return d.api.ListBatchesWithResponse(ctx, params) },
+		page, err := ask(ctx, d, func(ctx context.Context) (*ListBatchesResponse, error) {
+			return d.api.ListBatchesWithResponse(ctx, params)
+		},
 			func(r *ListBatchesResponse) *api.BatchList { return r.JSON200 })
 		all = append(all, page.Batches...)
 		if err != nil || page.Next == "" || f.Limit > 0 && len(all) >= f.Limit {
@@ -67,7 +69,9 @@ func (d *Daemon) BatchItems(ctx context.Context, id string, f store.ItemFilter) 
 
 // BatchReport is what became of every item of a batch.
 func (d *Daemon) BatchReport(ctx context.Context, id string) (batch.Report, error) {
-	return ask(ctx, d, func(ctx context.Context) (*GetBatchReportResponse, error) { return d.api.GetBatchReportWithResponse(ctx, id) },
+	return ask(ctx, d, func(ctx context.Context) (*GetBatchReportResponse, error) {
+		return d.api.GetBatchReportWithResponse(ctx, id)
+	},
 		func(r *GetBatchReportResponse) *batch.Report { return r.JSON200 })
 }
 
@@ -76,10 +80,14 @@ func (d *Daemon) ChangeBatch(ctx context.Context, id string, verb batch.Verb, by
 	who := api.ByRequest{By: by}
 	switch verb {
 	case batch.Pause:
-		return ask(ctx, d, func(ctx context.Context) (*PauseBatchResponse, error) { return d.api.PauseBatchWithResponse(ctx, id, who) },
+		return ask(ctx, d, func(ctx context.Context) (*PauseBatchResponse, error) {
+			return d.api.PauseBatchWithResponse(ctx, id, who)
+		},
 			func(r *PauseBatchResponse) *batch.View { return r.JSON200 })
 	case batch.Resume:
-		return ask(ctx, d, func(ctx context.Context) (*ResumeBatchResponse, error) { return d.api.ResumeBatchWithResponse(ctx, id, who) },
+		return ask(ctx, d, func(ctx context.Context) (*ResumeBatchResponse, error) {
+			return d.api.ResumeBatchWithResponse(ctx, id, who)
+		},
 			func(r *ResumeBatchResponse) *batch.View { return r.JSON200 })
 	case batch.Continue:
 		return ask(ctx, d, func(ctx context.Context) (*ContinueBatchResponse, error) {
@@ -87,10 +95,14 @@ func (d *Daemon) ChangeBatch(ctx context.Context, id string, verb batch.Verb, by
 		},
 			func(r *ContinueBatchResponse) *batch.View { return r.JSON200 })
 	case batch.Stop:
-		return ask(ctx, d, func(ctx context.Context) (*StopBatchResponse, error) { return d.api.StopBatchWithResponse(ctx, id, who) },
+		return ask(ctx, d, func(ctx context.Context) (*StopBatchResponse, error) {
+			return d.api.StopBatchWithResponse(ctx, id, who)
+		},
 			func(r *StopBatchResponse) *batch.View { return r.JSON200 })
 	case batch.Cancel:
-		return ask(ctx, d, func(ctx context.Context) (*CancelBatchResponse, error) { return d.api.CancelBatchWithResponse(ctx, id, who) },
+		return ask(ctx, d, func(ctx context.Context) (*CancelBatchResponse, error) {
+			return d.api.CancelBatchWithResponse(ctx, id, who)
+		},
 			func(r *CancelBatchResponse) *batch.View { return r.JSON200 })
 	case batch.RetryFailed:
 		return ask(ctx, d, func(ctx context.Context) (*RetryFailedBatchResponse, error) {

@@ -43,6 +43,8 @@ type BatchItem struct {
 	// Finishing says that the task has ended and its workspace is still to be
 	// finished (workflow.State.PlaceOpen). It is known of running items.
 	Finishing bool
+	// Explanation says why the task ended as it did. It is known of running items.
+	Explanation string
 }
 
 func (s *Store) updateItems(ctx context.Context, tx *sql.Tx, batch string, items []BatchItem) error {
@@ -121,7 +123,8 @@ const itemColumns = `SELECT i.number, i.key, i.label, i.origin, i.input, i.state
 	COALESCE(t.status, ''), COALESCE(t.updated, 0),
 	COALESCE(t.status = 'paused' OR (t.status = 'waiting' AND json_extract(t.state, '$.waiting_since') IS NOT NULL), FALSE),
 	i.state = 'running' AND COALESCE(t.status IN ` + terminal + ` AND json_extract(t.state, '$.place.kind') = 'worktree'
-	  AND json_extract(t.state, '$.place.status') IN ('preparing', 'ready', 'saved'), FALSE) `
+	  AND json_extract(t.state, '$.place.status') IN ('preparing', 'ready', 'saved'), FALSE),
+	CASE WHEN i.state = 'running' THEN COALESCE(json_extract(t.state, '$.result.explanation'), '') ELSE '' END `
 
 const withTask = "LEFT JOIN tasks t ON i.task <> '' AND t.id = i.task"
 
@@ -130,7 +133,7 @@ func scanItem(rows *sql.Rows) (BatchItem, error) {
 	var earlier string
 	var started, endedAt, updated int64
 	err := rows.Scan(&item.Number, &item.Key, &item.Label, &item.Origin, &item.Input, &item.State, &item.Attempt, &item.Task, &earlier, &item.Detail,
-		&started, &endedAt, &item.Ended, &item.TaskStatus, &updated, &item.AwaitsPerson, &item.Finishing)
+		&started, &endedAt, &item.Ended, &item.TaskStatus, &updated, &item.AwaitsPerson, &item.Finishing, &item.Explanation)
 	item.Earlier = strings.Fields(earlier)
 	item.Started, item.EndedAt, item.TaskUpdated = fromOptionalMicros(started), fromOptionalMicros(endedAt), fromOptionalMicros(updated)
 	return item, err
