@@ -10,51 +10,35 @@ import (
 	"strings"
 
 	"github.com/seed-e05a5b32/orchestrator/internal/suggest"
-	"github.com/seed-e05a5b32/orchestrator/orchestrator"
-	"github.com/seed-e05a5b32/orchestrator/orchestrator/engine"
 	"github.com/seed-e05a5b32/orchestrator/workflow"
 )
 
-// control is an open data directory in which something is to be recorded for a task.
+// control is where something is to be recorded for a task.
 type control struct {
-	app     *app
-	o       *orchestrator.Orchestrator
-	dataDir string
-	task    workflow.State
+	backend
+	app   *app
+	place place
+	task  workflow.State
 	// children are the tasks that it has started, and theirs.
 	children []workflow.State
 }
 
-// control opens the data directory, finds the task, and calls do.
-func (a *app) control(ctx context.Context, dataDir, task string, do func(control) error) (err error) {
-	dir, err := chooseDataDir(dataDir)
+// control opens a place, finds the task, and calls do.
+func (a *app) control(ctx context.Context, p place, task string, do func(control) error) (err error) {
+	b, err := a.backend(ctx, p)
 	if err != nil {
 		return err
 	}
-	// A directory that is not there must not be made for it.
-	s, err := openReader(ctx, dataDir)
-	if err != nil {
+	defer a.closing(&err, b.Close)
+	c := control{backend: b, app: a, place: p}
+	if c.task, err = b.Task(ctx, task); err != nil {
 		return err
 	}
-	if err := s.Close(); err != nil {
-		return err
-	}
-	o, err := orchestrator.Open(ctx, dir, a.log)
-	if err != nil {
-		return err
-	}
-	defer a.closing(&err, func() error { return o.Close(context.WithoutCancel(ctx)) })
-	c := control{app: a, o: o, dataDir: dataDir}
-	if c.task, err = o.Store().Task(ctx, task); err != nil {
-		return err
-	}
-	if c.children, err = descendants(ctx, o.Store(), c.task.Task); err != nil {
+	if c.children, err = descendants(ctx, b, c.task.Task); err != nil {
 		return err
 	}
 	return do(c)
 }
-
-func (c control) engine() *engine.Engine { return c.o.Engine() }
 
 // ended refuses what cannot be done to a task that has ended.
 func (c control) ended() error {
@@ -150,13 +134,13 @@ func (c control) done(ctx context.Context, what string) error {
 	fmt.Fprintln(c.app.stdout, what)
 	root := c.task
 	for root.Parent.Waits() {
-		parent, err := c.o.Store().Task(ctx, root.Parent.Task)
+		parent, err := c.Task(ctx, root.Parent.Task)
 		if err != nil {
 			return err
 		}
 		root = parent
 	}
-	state, err := c.o.Store().Task(ctx, root.Task)
+	state, err := c.Task(ctx, root.Task)
 	if err != nil {
 		return err
 	}
@@ -164,11 +148,20 @@ func (c control) done(ctx context.Context, what string) error {
 	case state.Status.Terminal():
 		fmt.Fprintf(c.app.stdout, "task %s has %s\n  the story: orchestrator show %s\n", state.Task, state.Status, state.Task)
 	case state.Status == workflow.TaskPaused:
-		fmt.Fprintf(c.app.stdout, "task %s is paused: %s\n  go on with: %s\n", state.Task, oneLine(pausedOf(state).Note, 400), pausedOf(state).command(c.dataDir))
+		fmt.Fprintf(c.app.stdout, "task %s is paused: %s\n  go on with: %s\n", state.Task, oneLine(pausedOf(state).Note, 400), pausedOf(state).command(c.place))
 	default:
-		fmt.Fprintf(c.app.stdout, "  go on with: %s\n", inDataDir("orchestrator run --resume "+state.Task, c.dataDir))
+		fmt.Fprintln(c.app.stdout, "  "+goOn(c, c.place, state.Task))
 	}
 	return nil
+}
+
+// goOn says how a task goes on that has not ended.
+func goOn(r reader, p place, task string) string {
+	command := p.in("orchestrator run --resume " + task)
+	if r.URL() != "" {
+		return "the daemon goes on with it; watch it with: " + command
+	}
+	return "go on with: " + command
 }
 
 // tooLate turns the errors of an answer that nobody waits for any more into words.

@@ -11,7 +11,7 @@ import (
 )
 
 func newTaskEvents(a *app) *cobra.Command {
-	var dataDir string
+	var where place
 	var after int64
 	var asJSON bool
 	cmd := &cobra.Command{
@@ -27,11 +27,11 @@ A task that is running can be read at the same time.`,
   orchestrator events 01JDQ7 --json`,
 		Args: arguments(1, 1, "a task"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			s, err := openReader(cmd.Context(), dataDir)
+			s, err := a.reader(cmd.Context(), where)
 			if err != nil {
 				return err
 			}
-			told, err := readStory(cmd.Context(), s, args[0])
+			told, err := s.Story(cmd.Context(), args[0])
 			if err := closing(s, err); err != nil {
 				return err
 			}
@@ -48,7 +48,7 @@ A task that is running can be read at the same time.`,
 		},
 	}
 	flags := cmd.Flags()
-	dataDirFlag(flags, &dataDir)
+	where.register(flags)
 	flags.Int64Var(&after, "after", 0, "only events after the one with this number")
 	flags.BoolVar(&asJSON, "json", false, "one JSON object per line")
 	return cmd

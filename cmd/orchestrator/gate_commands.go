@@ -11,7 +11,8 @@ import (
 
 // answerFlags are those of the commands that answer.
 type answerFlags struct {
-	dataDir, comment, by string
+	place       place
+	comment, by string
 }
 
 func newApprove(a *app) *cobra.Command {
@@ -49,12 +50,12 @@ func gateCommand(a *app, approved bool, cmd *cobra.Command) *cobra.Command {
 		if len(args) == 2 {
 			gate = args[1]
 		}
-		return a.control(cmd.Context(), f.dataDir, args[0], func(c control) error {
+		return a.control(cmd.Context(), f.place, args[0], func(c control) error {
 			return c.decideGate(cmd.Context(), gate, approved, f)
 		})
 	}
 	flags := cmd.Flags()
-	dataDirFlag(flags, &f.dataDir)
+	f.place.register(flags)
 	flags.StringVarP(&f.comment, "comment", "m", "", "why, for those who come next")
 	flags.StringVar(&f.by, "by", "", "who decides (default: the name of the user)")
 	return cmd
@@ -65,7 +66,7 @@ func (c control) decideGate(ctx context.Context, name string, approved bool, f a
 	if err != nil {
 		return err
 	}
-	if _, err := c.engine().AnswerGate(ctx, gate.Task, gate.Turn, approved, byWhom(f.by), f.comment); err != nil {
+	if _, err := c.AnswerGate(ctx, gate.Task, gate.Turn, approved, byWhom(f.by), f.comment); err != nil {
 		return tooLate(err, "gate "+gate.name())
 	}
 	what := "approved"
@@ -96,13 +97,13 @@ it asks the same again.`,
 			if err != nil || number < 1 {
 				return usage(fmt.Errorf("%q is not the number of a question: orchestrator approvals shows them", args[1]))
 			}
-			return a.control(cmd.Context(), f.dataDir, args[0], func(c control) error {
+			return a.control(cmd.Context(), f.place, args[0], func(c control) error {
 				return c.answerQuestion(cmd.Context(), number, args[2], byWhom(f.by))
 			})
 		},
 	}
 	flags := cmd.Flags()
-	dataDirFlag(flags, &f.dataDir)
+	f.place.register(flags)
 	flags.StringVar(&f.by, "by", "", "who answers (default: the name of the user)")
 	return cmd
 }
@@ -116,7 +117,7 @@ func (c control) answerQuestion(ctx context.Context, number int, text, by string
 		if err != nil {
 			return usage(fmt.Errorf("question %d: %w", number, err))
 		}
-		if _, err := c.engine().AnswerQuestion(ctx, a.Task, number, given.text, by); err != nil {
+		if _, err := c.AnswerQuestion(ctx, a.Task, number, given.text, by); err != nil {
 			return tooLate(err, fmt.Sprintf("question %d", number))
 		}
 		if a.Expires.IsZero() {

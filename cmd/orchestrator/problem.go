@@ -34,7 +34,7 @@ func explain(err error) string {
 // diagnose knows the errors that people meet. Texts of this project's own
 // typed errors are complete already and are printed as they are.
 func diagnose(err error) (what, todo string) {
-	for _, known := range []func(error) (string, string, bool){diagnoseStore, diagnoseServer, diagnoseFile} {
+	for _, known := range []func(error) (string, string, bool){diagnoseDaemon, diagnoseStore, diagnoseServer, diagnoseFile} {
 		if w, t, ok := known(err); ok {
 			return w, t
 		}

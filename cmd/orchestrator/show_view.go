@@ -18,8 +18,8 @@ type storyView struct {
 	lines int // how many lines of each input and output; 0 means all
 	loc   *time.Location
 	now   time.Time
-	// dataDir is named in the commands that are told, where it is not the usual one.
-	dataDir string
+	// place is named in the commands that are told, where it is not the usual one.
+	place place
 
 	b    strings.Builder
 	team *workflow.Team
@@ -425,8 +425,8 @@ func (v *storyView) ending(s *story, told taskStory) {
 			v.printf("  task %s: %s\n", c.Task, askLine(a, v.loc))
 		}
 		if c.Status == workflow.TaskPaused && pausedOf(c).Parent == "" {
-			v.printf("  task %s is paused: %s; %s\n", c.Task, oneLine(pausedOf(c).Note, 300), pausedOf(c).command(v.dataDir))
+			v.printf("  task %s is paused: %s; %s\n", c.Task, oneLine(pausedOf(c).Note, 300), pausedOf(c).command(v.place))
 		}
 	}
-	v.field("go on", inDataDir("orchestrator run --resume "+s.Task, v.dataDir)+" (when nothing is driving it)")
+	v.field("go on", v.place.in("orchestrator run --resume "+s.Task)+" (when nothing is driving it)")
 }

@@ -29,10 +29,10 @@ foreground is stopped with Ctrl-C, which keeps the task as well.` + notRunning,
 		Example: `  orchestrator pause 01JDQ7`,
 		Args:    arguments(1, 1, "a task"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.control(cmd.Context(), f.dataDir, args[0], func(c control) error { return c.pause(cmd.Context(), byWhom(f.by)) })
+			return a.control(cmd.Context(), f.place, args[0], func(c control) error { return c.pause(cmd.Context(), byWhom(f.by)) })
 		},
 	}
-	dataDirFlag(cmd.Flags(), &f.dataDir)
+	f.place.register(cmd.Flags())
 	cmd.Flags().StringVar(&f.by, "by", "", "who pauses it (default: the name of the user)")
 	return cmd
 }
@@ -41,10 +41,10 @@ func (c control) pause(ctx context.Context, by string) error {
 	if err := c.ended(); err != nil {
 		return err
 	}
-	_, err := c.engine().Pause(ctx, c.task.Task, by)
+	_, err := c.Pause(ctx, c.task.Task, by)
 	if transition, ok := errors.AsType[*workflow.TransitionError](err); ok {
 		if transition.State == string(workflow.TaskPaused) {
-			return usage(fmt.Errorf("task %s is paused already: %s\n  go on with: %s", c.task.Task, oneLine(pausedOf(c.task).Note, 400), pausedOf(c.task).command(c.dataDir)))
+			return usage(fmt.Errorf("task %s is paused already: %s\n  go on with: %s", c.task.Task, oneLine(pausedOf(c.task).Note, 400), pausedOf(c.task).command(c.place)))
 		}
 		return usage(fmt.Errorf("task %s is %s and cannot be paused; it begins with orchestrator run --resume %s", c.task.Task, c.task.Status, c.task.Task))
 	}
@@ -71,13 +71,13 @@ then drives it. A turn that was cut off at the limit is continued, not repeated.
 			if err != nil {
 				return usage(err)
 			}
-			return a.control(cmd.Context(), f.dataDir, args[0], func(c control) error {
+			return a.control(cmd.Context(), f.place, args[0], func(c control) error {
 				return c.resume(cmd.Context(), byWhom(f.by), limits)
 			})
 		},
 	}
 	flags := cmd.Flags()
-	dataDirFlag(flags, &f.dataDir)
+	f.place.register(flags)
 	flags.StringVar(&f.by, "by", "", "who resumes it (default: the name of the user)")
 	flags.IntVar(&raise.turns, "turns", 0, "so many turns more")
 	flags.Int64Var(&raise.tokens, "tokens", 0, "so many tokens more")
@@ -117,14 +117,14 @@ func (c control) resume(ctx context.Context, by string, raise workflow.Limits) e
 		for _, child := range c.children {
 			if child.Status == workflow.TaskPaused && !child.Parent.Spawned {
 				return usage(fmt.Errorf("task %s is not paused, but its sub-team's task %s is: %s\n  go on with: %s",
-					c.task.Task, child.Task, oneLine(pausedOf(child).Note, 400), pausedOf(child).command(c.dataDir)))
+					c.task.Task, child.Task, oneLine(pausedOf(child).Note, 400), pausedOf(child).command(c.place)))
 			}
 		}
 		return usage(fmt.Errorf("task %s is %s, not paused\n  go on with: orchestrator run --resume %s", c.task.Task, c.task.Status, c.task.Task))
 	}
-	state, err := c.engine().Resume(ctx, c.task.Task, by, raise)
+	state, err := c.Resume(ctx, c.task.Task, by, raise)
 	if byParent, ok := errors.AsType[*workflow.PausedByParentError](err); ok {
-		return usage(fmt.Errorf("%w\n  go on with: %s", byParent, pausedOf(c.task).command(c.dataDir)))
+		return usage(fmt.Errorf("%w\n  go on with: %s", byParent, pausedOf(c.task).command(c.place)))
 	}
 	if none, ok := errors.AsType[*workflow.RaiseError](err); ok {
 		return usage(fmt.Errorf("%w: leave --%s out", none, strings.Join(none.Limits, " and --")))
@@ -133,7 +133,7 @@ func (c control) resume(ctx context.Context, by string, raise workflow.Limits) e
 		return err
 	}
 	if state.Status == workflow.TaskPaused {
-		fmt.Fprintf(c.app.stdout, "task %s paused again at once: %s\n  raise the limit: %s\n", state.Task, oneLine(pausedOf(state).Note, 400), pausedOf(state).command(c.dataDir))
+		fmt.Fprintf(c.app.stdout, "task %s paused again at once: %s\n  raise the limit: %s\n", state.Task, oneLine(pausedOf(state).Note, 400), pausedOf(state).command(c.place))
 		return quietExit(exitPaused)
 	}
 	return c.done(ctx, "resumed: "+state.Task+raiseText(raise))
@@ -150,10 +150,10 @@ its terminal first.` + notRunning,
 		Example: `  orchestrator cancel 01JDQ7`,
 		Args:    arguments(1, 1, "a task"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.control(cmd.Context(), f.dataDir, args[0], func(c control) error { return c.cancel(cmd.Context(), byWhom(f.by)) })
+			return a.control(cmd.Context(), f.place, args[0], func(c control) error { return c.cancel(cmd.Context(), byWhom(f.by)) })
 		},
 	}
-	dataDirFlag(cmd.Flags(), &f.dataDir)
+	f.place.register(cmd.Flags())
 	cmd.Flags().StringVar(&f.by, "by", "", "who cancels it (default: the name of the user)")
 	return cmd
 }
@@ -162,14 +162,14 @@ func (c control) cancel(ctx context.Context, by string) error {
 	if err := c.ended(); err != nil {
 		return err
 	}
-	if _, err := c.engine().Cancel(ctx, c.task.Task, by); err != nil {
+	if _, err := c.Cancel(ctx, c.task.Task, by); err != nil {
 		return tooLate(err, "task "+c.task.Task)
 	}
 	for _, child := range c.children {
 		if child.Status.Terminal() || child.Parent.Spawned {
 			continue
 		}
-		if _, err := c.engine().Cancel(ctx, child.Task, "task "+c.task.Task); err != nil && !errors.Is(err, workflow.ErrTerminal) {
+		if _, err := c.Cancel(ctx, child.Task, "task "+c.task.Task); err != nil && !errors.Is(err, workflow.ErrTerminal) {
 			return err
 		}
 	}

@@ -18,7 +18,7 @@ func waitingFor(s workflow.State, v *storyView) []string {
 	var out []string
 	if s.Status == workflow.TaskPaused {
 		p := pausedOf(s)
-		out = append(out, fmt.Sprintf("paused since %s: %s", formatTime(pausedAt(s), loc), oneLine(p.Note, 400)), "  go on: "+p.command(v.dataDir))
+		out = append(out, fmt.Sprintf("paused since %s: %s", formatTime(pausedAt(s), loc), oneLine(p.Note, 400)), "  go on: "+p.command(v.place))
 		for _, h := range s.Held {
 			what := "ended with " + string(h.Result.Reason)
 			if h.Cut {
@@ -29,7 +29,7 @@ func waitingFor(s workflow.State, v *storyView) []string {
 	}
 	for _, a := range asksOf(s) {
 		out = append(out, askLine(a, loc))
-		for _, command := range a.commands(v.dataDir) {
+		for _, command := range a.commands(v.place) {
 			out = append(out, "  "+command)
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -85,6 +86,7 @@ func (a *API) registerEvents() {
 		EventsQuery
 		Team  string `query:"team" doc:"Only of tasks of this team"`
 		Batch string `query:"batch" doc:"Only of tasks of this batch"`
+		Tree  string `query:"tree" maxLength:"200" doc:"Only of the task with this whole ID, and of those that it has started"`
 	},
 	) (*huma.StreamResponse, error) {
 		after, err := in.position()
@@ -94,7 +96,7 @@ func (a *API) registerEvents() {
 		if err != nil {
 			return nil, a.problem(ctx, err)
 		}
-		return a.stream(ctx, &allEvents{a: a, after: after, team: in.Team, batch: in.Batch, wanted: map[string]bool{}}, in.Progress, in.Follow)
+		return a.stream(ctx, &allEvents{a: a, after: after, team: in.Team, batch: in.Batch, tree: in.Tree, wanted: map[string]bool{}}, in.Progress, in.Follow)
 	})
 }
 
@@ -241,6 +243,7 @@ type allEvents struct {
 	a           *API
 	after       int64
 	team, batch string
+	tree        string
 	wanted      map[string]bool // by task
 }
 
@@ -250,6 +253,9 @@ func (t *allEvents) subscribe() *engine.Subscription { return t.a.o.Service.Subs
 const maxWanted = 10_000
 
 func (t *allEvents) wants(ctx context.Context, task string) bool {
+	if !t.below(task) {
+		return false
+	}
 	if t.team == "" && t.batch == "" {
 		return true
 	}
@@ -269,6 +275,11 @@ func (t *allEvents) fits(team, batch string) bool {
 	return (t.team == "" || t.team == team) && (t.batch == "" || t.batch == batch)
 }
 
+// below says whether a task is the one of the tree, or one that it started.
+func (t *allEvents) below(task string) bool {
+	return t.tree == "" || task == t.tree || strings.HasPrefix(task, t.tree+".")
+}
+
 func (t *allEvents) stored(ctx context.Context, send sender) error {
 	for {
 		events, err := t.a.o.Service.EventsAfter(ctx, t.after, eventsPage)
@@ -276,7 +287,7 @@ func (t *allEvents) stored(ctx context.Context, send sender) error {
 			return err
 		}
 		for _, e := range events {
-			if t.fits(e.Team, e.Batch) {
+			if t.below(e.Task) && t.fits(e.Team, e.Batch) {
 				if err := sendRecord(send, e.Position, e.Record); err != nil {
 					return err
 				}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"github.com/seed-e05a5b32/orchestrator/orchestrator/batch"
 	"github.com/seed-e05a5b32/orchestrator/orchestrator/engine"
 	"github.com/seed-e05a5b32/orchestrator/orchestrator/notify"
 	"github.com/seed-e05a5b32/orchestrator/orchestrator/schedule"
@@ -104,6 +105,10 @@ type kind struct {
 func kinds() []kind {
 	return []kind{
 		typed[*UnknownTeamError]("unknown-team", "No such team", http.StatusNotFound),
+		typed[*batch.RefusedError]("batch-not-now", "The batch is in no state for that", http.StatusConflict),
+		typed[*batch.KeyError]("batch-key-taken", "The idempotency key belongs to another batch", http.StatusConflict),
+		typed[*batch.OptionsError]("invalid-batch", "The batch cannot be made as it is", http.StatusUnprocessableEntity),
+		sentinel(store.ErrBatchNotFound, "batch-not-found", "No such batch", http.StatusNotFound),
 		typed[*schedule.UnknownError]("unknown-schedule", "No such schedule", http.StatusNotFound),
 		typed[*notify.UnknownTargetError]("unknown-target", "No such target of notifications", http.StatusNotFound),
 		typed[*store.AmbiguousError]("ambiguous-task", "More than one task fits", http.StatusConflict),

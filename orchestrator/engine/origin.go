@@ -88,12 +88,12 @@ func (e *Engine) Fork(ctx context.Context, f Fork) (state workflow.State, create
 		}
 	}
 	id := e.o.IDs()
-	place, err := e.place(ctx, id, sub)
+	prepare, err := e.checkPlace(PlaceRequest{Task: id, Team: team, Input: input, Given: f.Workspace})
 	if err != nil {
 		return workflow.State{}, false, err
 	}
 	state, created, err = e.goOnFrom(ctx, team, workflow.Origin{Task: f.Task, Turn: f.Turn, Fork: true}, workflow.TaskSubmitted{
-		Task: id, Input: input, Workspace: place.Directory, GitBranch: place.GitBranch, Priority: from.Priority,
+		Task: id, Input: input, Workspace: f.Workspace, Prepare: prepare, Priority: from.Priority,
 	}, f.Key)
 	if err == nil && !created {
 		err = sameFork(sub, f, state)
