@@ -82,7 +82,22 @@ func (d *drive) run(ctx context.Context) error {
 	after := context.WithoutCancel(ctx)
 	changes := ""
 	if state.Status.Terminal() {
-		changes = gitChanges(after, told.state.Workspace, base)
+		switch {
+		case state.Place.Kind == workflow.PlaceWorktree:
+			for _, field := range placeFields(state.Place) {
+				if changes != "" {
+					changes += "\n  "
+				}
+				changes += field[0] + ": " + field[1]
+			}
+			if changes != "" {
+				changes = "branch " + state.GitBranch + "\n  " + changes
+			}
+		case told.state.Workspace == "":
+			changes = gitChanges(after, state.Workspace, gitBase(after, state.Workspace, told.state.Created))
+		default:
+			changes = gitChanges(after, told.state.Workspace, base)
+		}
 	}
 	return d.conclude(ctx, state, err, changes)
 }
