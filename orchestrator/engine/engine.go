@@ -104,9 +104,9 @@ type Engine struct {
 	placeRetries map[string]*backoff.ExponentialBackOff
 	// restoring is held while a worktree is brought back.
 	restoring sync.Mutex
-	outage   outage
-	draining draining
-	running  sync.WaitGroup
+	outage    outage
+	draining  draining
+	running   sync.WaitGroup
 }
 
 type phase int
