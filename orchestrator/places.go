@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 
@@ -120,8 +121,11 @@ func inside(path, within, field string) error {
 		return nil
 	}
 	real, err := filepath.EvalSymlinks(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil // which is said by those who need it
+	}
 	if err != nil {
-		return nil // it is not there, which is said by those who need it
+		return fmt.Errorf("find the directory %s: %w", path, err)
 	}
 	around, err := filepath.Abs(within)
 	if err == nil {

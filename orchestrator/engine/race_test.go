@@ -93,17 +93,6 @@ func (e *Engine) stillRuns() bool {
 	return e.phase == phaseRunning
 }
 
-// waitFor waits until a task is there.
-func waitFor(t testing.TB, e *Engine, s *store.Store, task string) {
-	t.Helper()
-	sub := e.Subscribe(task)
-	defer sub.Close()
-	if state, err := s.Task(t.Context(), task); err == nil && state.Task == task {
-		return
-	}
-	await(t, sub, func(Update) bool { return true })
-}
-
 // A deadline that passes while the task of a sub-team is made ends it too.
 func TestDeadlineWhileASubTeamIsMade(t *testing.T) {
 	for _, obeys := range []bool{true, false} {

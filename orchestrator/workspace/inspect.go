@@ -78,7 +78,7 @@ func oneLine(text string) string { return strings.Join(strings.Fields(text), " "
 
 // indexed is a path in the index.
 type indexed struct {
-	mode string
+	mode, hash string
 	// hidden: git does not look whether the file has changed.
 	hidden bool
 }
@@ -101,7 +101,7 @@ func (m *maker) index(ctx context.Context) (map[string]indexed, error) {
 		if fields[3] != "0" {
 			return nil, keepf("a merge is half done in it: %s is not resolved", path)
 		}
-		out[path] = indexed{mode: fields[1], hidden: fields[0] != "H"}
+		out[path] = indexed{mode: fields[1], hash: fields[2], hidden: fields[0] != "H"}
 	}
 	return out, nil
 }
@@ -218,8 +218,132 @@ func (m *maker) compare(ctx context.Context, tracked map[string]indexed, t *tree
 		d.bytes += file.size
 	}
 	slices.Sort(d.raw)
+	converted, err := m.converted(ctx, tracked, t, d.raw)
+	if err != nil {
+		return difference{}, err
+	}
+	for _, name := range converted {
+		d.raw = append(d.raw, name)
+		d.bytes += t.files[name].size
+	}
+	slices.Sort(d.raw)
 	slices.Sort(d.gone)
 	return d, nil
+}
+
+// converted are files that git takes for unchanged, and that a checkout would
+// write with other bytes: with other ends of lines, for instance.
+func (m *maker) converted(ctx context.Context, tracked map[string]indexed, t *tree, raw []string) ([]string, error) {
+	if !m.converts(ctx, t) {
+		return nil, nil
+	}
+	var names, out []string
+	for name := range tracked {
+		file, there := t.files[name]
+		if _, changed := slices.BinarySearch(raw, name); changed || !there || !file.mode.IsRegular() {
+			continue
+		}
+		if strings.ContainsAny(name, "\n\r") || strings.HasPrefix(name, `"`) {
+			out = append(out, name) // git reads no such name from a list
+			continue
+		}
+		names = append(names, name)
+	}
+	if len(names) == 0 {
+		return out, nil
+	}
+	slices.Sort(names)
+	list := strings.Join(names, "\n") + "\n"
+	text, err := m.here().feed(ctx, strings.NewReader(list), "hash-object", "--no-filters", "--stdin-paths")
+	if err != nil {
+		return nil, err
+	}
+	hashes := strings.Split(text, "\n")
+	if len(hashes) != len(names) {
+		return nil, keepf("git could not read what is in it")
+	}
+	suspect, err := m.filtered(ctx, names)
+	if err != nil {
+		return nil, err
+	}
+	asked := 0
+	for i, name := range names {
+		if hashes[i] == tracked[name].hash && !suspect[name] {
+			continue
+		}
+		if asked++; asked > maxCompared {
+			out = append(out, name) // to keep it as it is costs room, and asking costs a process
+			continue
+		}
+		same, err := m.checksOutAs(ctx, name)
+		if err != nil {
+			return nil, err
+		}
+		if !same {
+			out = append(out, name)
+		}
+	}
+	return out, nil
+}
+
+// maxCompared bounds the files that are compared with what a checkout gives.
+const maxCompared = 2000
+
+// filtered are the files that a checkout may write with other bytes than are kept.
+func (m *maker) filtered(ctx context.Context, names []string) (map[string]bool, error) {
+	out := map[string]bool{}
+	text, err := m.here().feed(ctx, strings.NewReader(strings.Join(names, "\x00")+"\x00"), "check-attr", "-z", "--stdin", "eol", "filter", "ident", "working-tree-encoding")
+	if err != nil {
+		return nil, err
+	}
+	for parts := strings.Split(text, "\x00"); len(parts) >= 3; parts = parts[3:] {
+		if value := parts[2]; value != "unspecified" && value != "unset" && value != "lf" {
+			out[parts[0]] = true
+		}
+	}
+	for _, key := range []string{"core.autocrlf", "core.eol"} {
+		if value, err := m.here().run(ctx, "config", key); err == nil && (value == "true" || value == "crlf") {
+			for _, name := range names {
+				out[name] = true
+			}
+		}
+	}
+	return out, nil
+}
+
+// converts reports whether git may write other bytes than it keeps.
+func (m *maker) converts(ctx context.Context, t *tree) bool {
+	for name := range t.files {
+		if name == ".gitattributes" || strings.HasSuffix(name, "/.gitattributes") {
+			return true
+		}
+	}
+	if exists(filepath.Join(m.common, "info", "attributes")) {
+		return true
+	}
+	for _, key := range []string{"core.autocrlf", "core.eol", "core.attributesFile"} {
+		if value, err := m.here().run(ctx, "config", key); err == nil && value != "" && value != "false" {
+			return true
+		}
+	}
+	return false
+}
+
+// checksOutAs compares a file with what a checkout would write.
+func (m *maker) checksOutAs(ctx context.Context, name string) (bool, error) {
+	text, err := m.here().feed(ctx, nil, "cat-file", "--filters", ":"+name)
+	if _, failed := errors.AsType[*gitError](err); failed {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	data, err := os.ReadFile(filepath.Join(m.Dir, filepath.FromSlash(name)))
+	if err != nil {
+		return false, keepf("%s cannot be read: %v", name, err)
+	}
+	// run leaves out one line break at the end.
+	return string(data) == text || string(data) == text+"\n", nil
 }
 
 // names runs a command that prints paths.
