@@ -30,7 +30,7 @@ var allowed = map[string][]string{
 	"orchestrator/teamtest":  {"workflow", "roles", "appclient/apptest", "orchestrator/store", "orchestrator/engine", "orchestrator/runner", "orchestrator/prices"},
 	"orchestrator/check":     {"workflow", "orchestrator/engine"},
 	"orchestrator/prices":    {"internal/suggest", "workflow"},
-	"orchestrator/config":    {"workflow", "orchestrator/schedule", "orchestrator/notify"},
+	"orchestrator/config":    {"workflow", "orchestrator/store", "orchestrator/schedule", "orchestrator/notify"},
 	"orchestrator/workspace": {},
 	"orchestrator/schedule":  {"workflow", "orchestrator/store", "orchestrator/engine"},
 	"orchestrator/notify":    {"workflow", "orchestrator/store", "orchestrator/engine", "orchestrator/check"},

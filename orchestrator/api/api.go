@@ -11,6 +11,8 @@ import (
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 	"github.com/rs/zerolog"
 
+	"github.com/seed-e05a5b32/orchestrator/orchestrator/notify"
+	"github.com/seed-e05a5b32/orchestrator/orchestrator/schedule"
 	"github.com/seed-e05a5b32/orchestrator/workflow"
 )
 
@@ -79,6 +81,7 @@ func New(o Options) *API {
 	a.registerControl()
 	a.registerAsks()
 	a.registerEvents()
+	a.registerSchedules()
 	a.nameGoTypes()
 	a.mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		a.write(w, &Problem{Type: problemType("not-found"), Title: "Not found", Status: http.StatusNotFound, Detail: "there is nothing at " + r.Method + " " + r.URL.Path + "; the operations are described at /openapi.json"})
@@ -92,8 +95,27 @@ func (a *API) OpenAPI() ([]byte, error) { return a.huma.OpenAPI().DowngradeYAML(
 
 // schemaName is the Go name of a type, where two types do not have the same.
 func schemaName(t reflect.Type, hint string) string {
-	if t == reflect.TypeFor[workflow.Problem]() {
+	named := t
+	if t.Kind() == reflect.Pointer {
+		named = t.Elem()
+	}
+	switch named {
+	case reflect.TypeFor[workflow.Problem]():
 		return "ProblemDetail"
+	case reflect.TypeFor[schedule.View]():
+		return "Schedule"
+	case reflect.TypeFor[schedule.FireView]():
+		return "Fire"
+	case reflect.TypeFor[schedule.Upcoming]():
+		return "UpcomingFire"
+	case reflect.TypeFor[notify.View]():
+		return "Notification"
+	case reflect.TypeFor[notify.Attempt]():
+		return "NotificationAttempt"
+	case reflect.TypeFor[notify.Event]():
+		return "NotificationEvent"
+	case reflect.TypeFor[notify.Data]():
+		return "NotificationData"
 	}
 	return huma.DefaultSchemaNamer(t, hint)
 }
@@ -102,8 +124,10 @@ func schemaName(t reflect.Type, hint string) string {
 func goPackages() map[string]string {
 	const module = "github.com/seed-e05a5b32/orchestrator/"
 	return map[string]string{
-		module + "workflow":         "workflow",
-		module + "orchestrator/api": "api",
+		module + "workflow":              "workflow",
+		module + "orchestrator/api":      "api",
+		module + "orchestrator/schedule": "schedule",
+		module + "orchestrator/notify":   "notify",
 	}
 }
 

@@ -10,6 +10,8 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/seed-e05a5b32/orchestrator/orchestrator/engine"
+	"github.com/seed-e05a5b32/orchestrator/orchestrator/notify"
+	"github.com/seed-e05a5b32/orchestrator/orchestrator/schedule"
 	"github.com/seed-e05a5b32/orchestrator/orchestrator/store"
 	"github.com/seed-e05a5b32/orchestrator/workflow"
 )
@@ -102,6 +104,8 @@ type kind struct {
 func kinds() []kind {
 	return []kind{
 		typed[*UnknownTeamError]("unknown-team", "No such team", http.StatusNotFound),
+		typed[*schedule.UnknownError]("unknown-schedule", "No such schedule", http.StatusNotFound),
+		typed[*notify.UnknownTargetError]("unknown-target", "No such target of notifications", http.StatusNotFound),
 		typed[*store.AmbiguousError]("ambiguous-task", "More than one task fits", http.StatusConflict),
 		sentinel(store.ErrNotFound, "task-not-found", "No such task", http.StatusNotFound),
 		typed[*store.RemovedError]("task-removed", "The task was removed", http.StatusGone),

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -25,6 +26,7 @@ func TestProblems(t *testing.T) {
 		{&UnknownTeamError{Name: "x", Known: []string{"a", "b"}}, 404},
 		{&store.AmbiguousError{Name: "01", Matches: []string{"01A", "01B"}, More: true}, 409},
 		{store.ErrNotFound, 404},
+		{&store.RemovedError{Key: "k", Task: "T", Team: "t", Status: workflow.TaskFailed, Ended: time.Unix(1, 0).UTC(), Removed: time.Unix(2, 0).UTC()}, 410},
 		{&engine.KeyError{Key: "k", Task: "T", State: workflow.TaskRunning, Differs: []string{"team"}}, 409},
 		{&workflow.OriginError{Task: "T", Detail: "has succeeded"}, 409},
 		{&workflow.PausedByParentError{Task: "T", Parent: "P"}, 409},

@@ -102,7 +102,7 @@ func (d *Driver) outcome(ctx context.Context, e entry, f store.Fire, q *queues) 
 	switch {
 	case err == nil:
 		return store.FireSubmitted, task, "", nil
-	case temporary(err):
+	case temporary(err) || errors.Is(err, store.ErrStorage):
 		return "", "", "", err
 	}
 	return store.FireFailed, "", err.Error(), nil
