@@ -40,12 +40,15 @@ func (a *app) control(ctx context.Context, p place, task string, do func(control
 	return do(c)
 }
 
+// show is the command that tells the story of the task.
+func (c control) show() string { return c.place.in("orchestrator show " + c.task.Task) }
+
 // ended refuses what cannot be done to a task that has ended.
 func (c control) ended() error {
 	if !c.task.Status.Terminal() {
 		return nil
 	}
-	return usage(fmt.Errorf("task %s has ended as %s\n  the story: orchestrator show %s", c.task.Task, c.task.Status, c.task.Task))
+	return usage(fmt.Errorf("task %s has ended as %s\n  the story: %s", c.task.Task, c.task.Status, c.show()))
 }
 
 // asks lists what people can answer in the task and in those that belong to it.
@@ -93,7 +96,7 @@ func (c control) choose(name string) (ask, error) {
 	if err := c.ended(); err != nil {
 		return ask{}, err
 	}
-	return ask{}, usage(fmt.Errorf("task %s has no open gate: it is %s\n  what it does: %s", c.task.Task, c.task.Status, c.place.in("orchestrator show "+c.task.Task)))
+	return ask{}, usage(fmt.Errorf("task %s has no open gate: it is %s\n  what it does: %s", c.task.Task, c.task.Status, c.show()))
 }
 
 // called reports whether people may mean it by a name.
@@ -138,7 +141,7 @@ func (c control) answered(name string) error {
 			if r.By != "" {
 				by = " by " + printable(r.By)
 			}
-			return usage(fmt.Errorf("gate %s of task %s was answered already: %s%s\n  the story: orchestrator show %s", node, c.task.Task, r.Reason, by, c.task.Task))
+			return usage(fmt.Errorf("gate %s of task %s was answered already: %s%s\n  the story: %s", node, c.task.Task, r.Reason, by, c.show()))
 		}
 	}
 	return nil
@@ -185,7 +188,7 @@ func (c control) done(ctx context.Context, what string) error {
 	}
 	switch {
 	case state.Status.Terminal():
-		fmt.Fprintf(c.app.stdout, "task %s has %s\n  the story: orchestrator show %s\n", state.Task, state.Status, state.Task)
+		fmt.Fprintf(c.app.stdout, "task %s has %s\n  the story: %s\n", state.Task, state.Status, c.place.in("orchestrator show "+state.Task))
 	case state.Status == workflow.TaskPaused:
 		fmt.Fprintf(c.app.stdout, "task %s is paused: %s\n  go on with: %s\n", state.Task, oneLine(pausedOf(state).Note, 400), pausedOf(state).command(c.place))
 	default:

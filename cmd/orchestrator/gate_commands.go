@@ -155,7 +155,7 @@ func (c control) answerQuestion(ctx context.Context, number int, text, by string
 		return err
 	}
 	if number <= c.task.LastQuestion {
-		return usage(fmt.Errorf("question %d of task %s is not open any more\n  what became of it: orchestrator show %s", number, c.task.Task, c.task.Task))
+		return usage(fmt.Errorf("question %d of task %s is not open any more\n  what became of it: %s", number, c.task.Task, c.show()))
 	}
 	return usage(errors.New("task " + c.task.Task + " has no question " + strconv.Itoa(number) + ": orchestrator approvals shows those that are open"))
 }
