@@ -7088,4 +7088,4 @@ func ParseGetVersionResponse(rsp *http.Response) (*GetVersionResponse, error) {
 }
 
 // specification is the SHA-256 of the docs/openapi.yaml that this file was made from.
-const specification = "009731dc6c0669f58cd2e8a2615cd9ef062b05b3e77c168c708bf548ed86c79a"
+const specification = "4c77f83ca87ddb342cb7567e5889f8e3efbb5dc9cc26a5643ad96a3a9dc1922f"
