@@ -40,12 +40,15 @@ func (a *app) control(ctx context.Context, p place, task string, do func(control
 	return do(c)
 }
 
+// show is the command that tells the story of the task.
+func (c control) show() string { return c.place.in("orchestrator show " + c.task.Task) }
+
 // ended refuses what cannot be done to a task that has ended.
 func (c control) ended() error {
 	if !c.task.Status.Terminal() {
 		return nil
 	}
-	return usage(fmt.Errorf("task %s has ended as %s\n  the story: orchestrator show %s", c.task.Task, c.task.Status, c.task.Task))
+	return usage(fmt.Errorf("task %s has ended as %s\n  the story: %s", c.task.Task, c.task.Status, c.show()))
 }
 
 // asks lists what people can answer in the task and in those that belong to it.
@@ -57,31 +60,35 @@ func (c control) asks() []ask {
 	return f.asks()
 }
 
-// gate finds the open gate that is meant.
-func (c control) gate(name string) (ask, error) {
-	var open []ask
+// choose finds the open gate, or the use of a tool that is asked for, that is meant.
+func (c control) choose(name string) (ask, error) {
+	var open, others []ask
 	for _, a := range c.asks() {
-		if a.Kind == askGate {
+		if a.Kind == askText {
+			others = append(others, a)
+		} else {
 			open = append(open, a)
 		}
 	}
 	fits := open
 	if name != "" {
-		fits = slices.DeleteFunc(slices.Clone(open), func(a ask) bool {
-			return name != a.Node && name != a.name() && name != a.Branch && name != strconv.Itoa(a.Turn)
-		})
+		fits = slices.DeleteFunc(slices.Clone(open), func(a ask) bool { return !a.called(name) })
 	}
 	switch {
 	case len(fits) == 1:
 		return fits[0], nil
 	case len(fits) > 1:
-		return ask{}, usage(fmt.Errorf("task %s has several open gates that fit: %s: name one", c.task.Task, gateNames(fits)))
+		_, kinds := kindOf(fits)
+		return ask{}, usage(fmt.Errorf("task %s has several open %s that fit: %s\n  name one:%s", c.task.Task, kinds, gateNames(fits), c.commandsFor(fits)))
 	case len(open) > 0:
-		text := fmt.Sprintf("task %s has no open gate %q; open are: %s", c.task.Task, name, gateNames(open))
+		kind, _ := kindOf(open)
+		text := fmt.Sprintf("task %s has no open %s %q; open are: %s", c.task.Task, kind, name, gateNames(open))
 		if near := suggest.Nearest(name, nodesOf(open)); near != "" {
 			text += fmt.Sprintf("; did you mean %q?", near)
 		}
 		return ask{}, usage(errors.New(text))
+	case len(others) > 0:
+		return ask{}, usage(fmt.Errorf("task %s asks a question that is answered with a text:%s", c.task.Task, c.commandsFor(others)))
 	}
 	if err := c.answered(name); err != nil {
 		return ask{}, err
@@ -89,7 +96,38 @@ func (c control) gate(name string) (ask, error) {
 	if err := c.ended(); err != nil {
 		return ask{}, err
 	}
-	return ask{}, usage(fmt.Errorf("task %s has no open gate: it is %s\n  what it does: orchestrator show %s", c.task.Task, c.task.Status, c.task.Task))
+	return ask{}, usage(fmt.Errorf("task %s has no open gate: it is %s\n  what it does: %s", c.task.Task, c.task.Status, c.show()))
+}
+
+// called reports whether people may mean it by a name.
+func (a ask) called(name string) bool {
+	if name == a.Node || name == a.name() || name == a.Branch {
+		return true
+	}
+	if a.Kind == askGate {
+		return name == strconv.Itoa(a.Turn)
+	}
+	return name == strconv.Itoa(a.Question)
+}
+
+// kindOf says what some asks are, in the singular and the plural.
+func kindOf(asks []ask) (one, several string) {
+	kind := asks[0].Kind
+	if slices.ContainsFunc(asks, func(a ask) bool { return a.Kind != kind }) {
+		return "gate or approval", "gates and approvals"
+	}
+	return string(kind), string(kind) + "s"
+}
+
+// commandsFor are what to type for each of some asks, a line each.
+func (c control) commandsFor(asks []ask) string {
+	var out strings.Builder
+	for _, a := range asks {
+		for _, command := range a.commands(c.place) {
+			out.WriteString("\n    " + command)
+		}
+	}
+	return out.String()
 }
 
 // answered says politely that a gate has its answer already.
@@ -103,7 +141,7 @@ func (c control) answered(name string) error {
 			if r.By != "" {
 				by = " by " + printable(r.By)
 			}
-			return usage(fmt.Errorf("gate %s of task %s was answered already: %s%s\n  the story: orchestrator show %s", node, c.task.Task, r.Reason, by, c.task.Task))
+			return usage(fmt.Errorf("gate %s of task %s was answered already: %s%s\n  the story: %s", node, c.task.Task, r.Reason, by, c.show()))
 		}
 	}
 	return nil
@@ -115,6 +153,10 @@ func gateNames(asks []ask) string {
 		text := a.name()
 		if a.Task != asks[0].Task {
 			text += " of task " + a.Task
+		}
+		if a.Question > 0 {
+			names = append(names, fmt.Sprintf("%s (question %d: %s)", text, a.Question, oneLine(a.Tool+" "+a.Argument, 60)))
+			continue
 		}
 		names = append(names, text+" (turn "+strconv.Itoa(a.Turn)+")")
 	}
@@ -146,7 +188,7 @@ func (c control) done(ctx context.Context, what string) error {
 	}
 	switch {
 	case state.Status.Terminal():
-		fmt.Fprintf(c.app.stdout, "task %s has %s\n  the story: orchestrator show %s\n", state.Task, state.Status, state.Task)
+		fmt.Fprintf(c.app.stdout, "task %s has %s\n  the story: %s\n", state.Task, state.Status, c.place.in("orchestrator show "+state.Task))
 	case state.Status == workflow.TaskPaused:
 		fmt.Fprintf(c.app.stdout, "task %s is paused: %s\n  go on with: %s\n", state.Task, oneLine(pausedOf(state).Note, 400), pausedOf(state).command(c.place))
 	default:

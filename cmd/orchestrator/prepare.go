@@ -24,11 +24,15 @@ type submitFlags struct {
 }
 
 func (f *submitFlags) register(flags *pflag.FlagSet) {
+	f.registerInputs(flags)
+	flags.IntVar(&f.priority, "priority", 0, "tasks with a higher one begin first, from -1000 to 1000")
+}
+
+func (f *submitFlags) registerInputs(flags *pflag.FlagSet) {
 	flags.StringArrayVar(&f.inputs, "input", nil, "an input of the task as name=value; may be repeated")
 	flags.StringVar(&f.inputsFile, "inputs-file", "", "read inputs from a JSON or YAML file; - is the standard input")
 	flags.StringVar(&f.workspace, "workspace", "", "the directory in which the agents work, instead of the one that the team names")
 	flags.StringVar(&f.key, "key", "", "idempotency key: the same key never starts a second task")
-	flags.IntVar(&f.priority, "priority", 0, "tasks with a higher one begin first, from -1000 to 1000")
 }
 
 // prepare checks everything that a person may have got wrong before anything is
@@ -51,13 +55,18 @@ func (a *app) prepare(ctx context.Context, d *daemonBackend, name string, f subm
 	if sub.input, err = sub.team.BindInput(sub.given); err != nil {
 		return sub, usage(err)
 	}
+	return sub, usage(sub.resolveWorkspace(d))
+}
+
+// resolveWorkspace makes the workspace absolute. Without a daemon d is nil.
+func (s *submission) resolveWorkspace(d *daemonBackend) (err error) {
 	switch {
 	case d != nil:
-		err = sub.placeForDaemon(strings.HasPrefix(d.URL(), "unix:"))
-	case sub.workspace != "":
-		sub.workspace, err = orchestrator.ResolveWorkspace(sub.workspace)
+		return s.placeForDaemon(strings.HasPrefix(d.URL(), "unix:"))
+	case s.workspace != "":
+		s.workspace, err = orchestrator.ResolveWorkspace(s.workspace)
 	}
-	return sub, usage(err)
+	return err
 }
 
 // chooseTeam reads a team file, or takes a team of the daemon.
@@ -97,7 +106,7 @@ func isTeamName(text string) bool {
 	return err != nil
 }
 
-// placeForDaemon makes the workspace absolute: a relative one would be relative
+// placeForDaemon makes the workspace absolute for a daemon: a relative one would be relative
 // to the working directory of the daemon, which nobody means.
 func (s *submission) placeForDaemon(sameMachine bool) (err error) {
 	switch {

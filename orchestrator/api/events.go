@@ -24,9 +24,17 @@ const (
 	EventRecord = "record"
 	// EventProgress is what a turn does now, a ProgressDocument. It is not stored, and has no id.
 	EventProgress = "progress"
+	// EventBegin says, first of all, after which position a stream of all tasks begins, a BeginDocument.
+	EventBegin = "begin"
 	// EventStorage says that the store does not work, or works again, a StorageDocument.
 	EventStorage = "storage"
 )
+
+// BeginDocument says where a stream begins, so that whoever loses it before its
+// first record can go on without a gap.
+type BeginDocument struct {
+	After int64 `json:"after"`
+}
 
 // ProgressDocument is one live observation of a running turn.
 type ProgressDocument struct {
@@ -57,7 +65,7 @@ const (
 
 func (a *API) registerEvents() {
 	stream := &huma.Response{
-		Description: "Server-sent events: record (a committed event, with an id to resume after), progress (of a running turn, without one), storage. A comment is sent every 15 seconds.",
+		Description: "Server-sent events: begin (of all tasks: where the stream begins), record (a committed event, with an id to resume after), progress (of a running turn, without one), storage. A comment is sent every 15 seconds.",
 		Content:     map[string]*huma.MediaType{"text/event-stream": {Schema: &huma.Schema{Type: huma.TypeString}}},
 	}
 	op := huma.Operation{
@@ -244,6 +252,7 @@ type allEvents struct {
 	after       int64
 	team, batch string
 	tree        string
+	begun       bool            // EventBegin was sent
 	wanted      map[string]bool // by task
 }
 
@@ -281,6 +290,12 @@ func (t *allEvents) below(task string) bool {
 }
 
 func (t *allEvents) stored(ctx context.Context, send sender) error {
+	if !t.begun {
+		t.begun = true
+		if err := send(0, EventBegin, BeginDocument{After: t.after}); err != nil {
+			return err
+		}
+	}
 	for {
 		events, err := t.a.o.Service.EventsAfter(ctx, t.after, eventsPage)
 		if err != nil {

@@ -10280,4 +10280,4 @@ func ParseGetVersionResponse(rsp *http.Response) (*GetVersionResponse, error) {
 }
 
 // specification is the SHA-256 of the docs/openapi.yaml that this file was made from.
-const specification = "2f7bf94077bf752b902210b9aaa7c8a35f97c198fa68e041628ede6fca302d7f"
+const specification = "4ad98d793689faba6165c9470afa48fbba9ee110b4a69eb73d0b622b3c725952"

@@ -148,6 +148,13 @@ func (d *Daemon) followOnce(ctx context.Context, o *FollowOptions, yield func(Ev
 		if !one.add(line) {
 			continue
 		}
+		if one.kind == api.EventBegin && !o.Begin {
+			var begin api.BeginDocument
+			if err := json.Unmarshal([]byte(one.data.String()), &begin); err != nil {
+				return fmt.Errorf("read where the events begin: %w", err)
+			}
+			o.After, o.Begin = begin.After, true
+		}
 		event, known, err := one.event()
 		one = message{}
 		if err != nil {

@@ -46,6 +46,7 @@ func (e *Engine) Retry(ctx context.Context, task string, turn int) (workflow.Sta
 		switch earlier, err := e.raw.ByKey(ctx, next); {
 		case errors.Is(err, store.ErrNotFound):
 			key = next
+		case errors.Is(err, store.ErrRemoved): // an earlier one, which has ended
 		case err != nil:
 			return workflow.State{}, fmt.Errorf("retry: %w", err)
 		case !earlier.Status.Terminal():
