@@ -1,6 +1,7 @@
 package orchestrator
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -163,6 +164,9 @@ func (p *places) Make(ctx context.Context, req engine.PlaceRequest) (engine.Plac
 		if o.Dir, err = p.own(req.Task); err != nil {
 			return engine.Place{}, placeError(err)
 		}
+		if req.From != nil && req.From.Place.Kind == workflow.PlaceWorktree && req.From.Place.Repo == o.Repo {
+			return p.fork(ctx, req, o.Tree)
+		}
 		made, err := p.worktrees.Make(ctx, o)
 		return engine.Place{Kind: workflow.PlaceWorktree, Directory: made.Dir, GitBranch: o.Branch, Repo: o.Repo, BaseCommit: made.Base}, placeError(err)
 	}
@@ -177,6 +181,27 @@ func (p *places) Make(ctx context.Context, req engine.PlaceRequest) (engine.Plac
 		err = os.MkdirAll(directory, 0o700)
 	}
 	return engine.Place{Kind: workflow.PlaceOwn, Directory: directory}, placeError(err)
+}
+
+// fork makes a worktree that holds what that of another task holds, which stays
+// as it is, or held when it was removed.
+func (p *places) fork(ctx context.Context, req engine.PlaceRequest, tree workspace.Tree) (engine.Place, error) {
+	from := req.From.Place
+	saved := workspace.RestoreOptions{Ref: from.SavedRef, Head: from.Commit, Base: from.BaseCommit, Fork: true}
+	if !from.Removed {
+		now, err := p.worktrees.Save(ctx, treeOf(*req.From), saveOptions(req.Team))
+		if err != nil {
+			return engine.Place{}, placeError(err)
+		}
+		if now.Kept != "" {
+			return engine.Place{}, &engine.PlaceError{
+				Detail: fmt.Sprintf("the worktree of task %s cannot be copied: %s", req.From.Task, now.Kept), Fix: "name a directory with --workspace",
+			}
+		}
+		saved.Ref, saved.Head = now.Ref, now.Head
+	}
+	err := p.worktrees.Restore(ctx, tree, saved)
+	return engine.Place{Kind: workflow.PlaceWorktree, Directory: tree.Dir, GitBranch: tree.Branch, Repo: tree.Repo, BaseCommit: from.BaseCommit}, placeError(err)
 }
 
 // placeError makes of an error what the engine goes by.
@@ -196,7 +221,7 @@ func placeError(err error) error {
 
 // treeOf is the worktree that a task has.
 func treeOf(state workflow.State) workspace.Tree {
-	return workspace.Tree{Task: state.Task, Repo: state.Place.Repo, Branch: state.GitBranch, Dir: state.Workspace}
+	return workspace.Tree{Task: cmp.Or(state.Place.Of, state.Task), Repo: state.Place.Repo, Branch: state.GitBranch, Dir: state.Workspace}
 }
 
 // Verify implements engine.Workspaces.

@@ -129,7 +129,10 @@ func (d *decision) submitted(b TaskSubmitted) error {
 	}
 	d.s.Task, d.s.Team, d.s.Revision, d.s.Workspace, d.s.GitBranch = b.Task, b.Team, b.Revision, b.Workspace, b.GitBranch
 	d.s.WorkspaceOf = b.WorkspaceOf
-	if b.Prepare {
+	switch {
+	case b.Place != nil:
+		d.s.Place = *b.Place
+	case b.Prepare:
 		d.s.Place.Status = PlaceWanted
 	}
 	d.s.Parent = b.Parent

@@ -39,7 +39,9 @@ type (
 		Schedule string `json:"schedule,omitempty"`
 		// Origin and Begin are of a task that goes on from another one. Without Begin
 		// it begins anew.
-		Origin *Origin    `json:"origin,omitempty"`
+		Origin *Origin `json:"origin,omitempty"`
+		// Place is the worktree that it takes over from the task that it goes on from.
+		Place *Place `json:"place,omitempty"`
 		Begin  *Beginning `json:"begin,omitempty"`
 	}
 	// TaskClaimed says that the engine has taken the task up.

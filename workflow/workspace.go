@@ -19,6 +19,8 @@ type Place struct {
 	// BaseCommit the commit that its branch began at.
 	Repo       string `json:"repo,omitempty"`
 	BaseCommit string `json:"base_commit,omitempty"`
+	// Of is the task that a worktree was made for, where this one has taken it over.
+	Of string `json:"of,omitempty"`
 	// Commit is what the worktree had checked out when the task ended. Files,
 	// Insertions and Deletions compare what it held, ignored files not counted,
 	// with BaseCommit; a binary file counts as a file alone.

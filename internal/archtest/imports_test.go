@@ -35,7 +35,7 @@ var allowed = map[string][]string{
 	"orchestrator/schedule":  {"workflow", "orchestrator/store", "orchestrator/engine"},
 	"orchestrator/notify":    {"workflow", "orchestrator/store", "orchestrator/engine", "orchestrator/check"},
 	"orchestrator/api":       {"orchestrator/batch", "workflow", "orchestrator/engine", "orchestrator/store", "orchestrator/schedule", "orchestrator/notify"},
-	"orchestrator/client":    {"orchestrator/batch", "workflow", "orchestrator/api", "orchestrator/schedule", "orchestrator/notify"},
+	"orchestrator/client":    {"workflow", "orchestrator/store", "orchestrator/batch", "orchestrator/api", "orchestrator/schedule", "orchestrator/notify"},
 	"orchestrator/batch":     {"workflow", "orchestrator/store", "orchestrator/engine"},
 	"orchestrator/runner":    {"workflow", "roles", "appclient", "orchestrator/engine"},
 	"orchestrator": {
@@ -50,7 +50,7 @@ var allowed = map[string][]string{
 		"internal/suggest",
 		"workflow", "workflow/graph", "roles", "appclient", "appclient/apptest",
 		"orchestrator", "orchestrator/config", "orchestrator/store", "orchestrator/engine", "orchestrator/runner", "orchestrator/teamtest",
-		"orchestrator/client", "orchestrator/schedule", "orchestrator/notify",
+		"orchestrator/api", "orchestrator/client", "orchestrator/schedule", "orchestrator/notify",
 	},
 	"internal/archtest":      {},
 	"internal/scriptedmodel": {},

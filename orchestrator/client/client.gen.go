@@ -10280,4 +10280,4 @@ func ParseGetVersionResponse(rsp *http.Response) (*GetVersionResponse, error) {
 }
 
 // specification is the SHA-256 of the docs/openapi.yaml that this file was made from.
-const specification = "4ad98d793689faba6165c9470afa48fbba9ee110b4a69eb73d0b622b3c725952"
+const specification = "922e4e03bf6c32759553f15aab1937d3f0450dc5011f9ec5bb0889a788f1a1f7"

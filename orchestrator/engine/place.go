@@ -39,6 +39,8 @@ type PlaceRequest struct {
 	Input map[string]any
 	// Given is the directory that the submission names; empty leaves it to the team.
 	Given string
+	// From is the task that this one was forked from, as it is now; nil for others.
+	From *workflow.State
 }
 
 // Place is where a task works.

@@ -226,6 +226,15 @@ func (e *Engine) makePlace(ctx context.Context, state workflow.State, team *work
 	if state.Place.Status != workflow.PlacePreparing {
 		req.Given = state.Workspace
 	}
+	if o := state.Origin; o != nil && o.Fork && state.Begin != nil {
+		from, err := e.o.Store.Task(ctx, o.Task)
+		if err != nil && !errors.Is(err, store.ErrNotFound) {
+			return ready, err
+		}
+		if err == nil && from.Task == o.Task {
+			req.From = &from
+		}
+	}
 	plan, err := e.o.Workspaces.Plan(ctx, req)
 	if err != nil {
 		return ready, err
