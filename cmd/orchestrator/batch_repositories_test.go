@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -21,6 +22,7 @@ import (
 const (
 	batchRepositories = 200
 	batchFailing      = 20 // every tenth
+	batchParallel     = 12
 )
 
 // batchTeam3 has three agents and a check, and works in a git worktree. The coder
@@ -52,12 +54,30 @@ handoffs:
   - {from: "*", on: "*", to: failed}
 `
 
+// goneOn is what an agent is told that has to go on with a turn which was cut off.
+const goneOn = "do not repeat steps that are done"
+
+// batchScript3 answers each agent's message once. Only who is asked to go on may
+// be asked a second time, and looks first.
 const batchScript3 = `
 version: 1
 agents:
-  analyst: {per: conversation, turns: [[{say: Add a line.}]]}
-  coder: {per: conversation, turns: [[{tool: {name: Bash, input: {command: echo maintained >> CHANGES, description: Add a line}}}, {say: Done.}]]}
-  reviewer: {per: conversation, turns: [[{say: Good.}]]}
+  analyst:
+    per: conversation
+    repeat: last
+    turns: [[{say: Add a line.}], [{expect: {message_contains: [` + goneOn + `]}}, {say: Add a line.}]]
+  coder:
+    per: conversation
+    repeat: last
+    turns:
+      - [{tool: {name: Bash, input: {command: echo maintained >> CHANGES, description: Add a line}}}, {say: Done.}]
+      - - expect: {message_contains: [` + goneOn + `]}
+        - tool: {name: Bash, input: {command: grep -qs maintained CHANGES || echo maintained >> CHANGES, description: Add a line}}
+        - say: Done.
+  reviewer:
+    per: conversation
+    repeat: last
+    turns: [[{say: Good.}], [{expect: {message_contains: [` + goneOn + `]}}, {say: Good.}]]
 `
 
 // repositoryWorld is what outlives every process of a batch.
@@ -161,7 +181,7 @@ func (w *repositoryWorld) command(args ...string) (cmd *exec.Cmd, output *bytes.
 // signal, until the App Server was asked for so many turns.
 func (w *repositoryWorld) run(signal syscall.Signal, turns, status int) string {
 	w.t.Helper()
-	cmd, output := w.command("batch", "team.yaml", "--items", "items.csv", "--key-column", "name", "--map", "name=", "--max-parallel", "12",
+	cmd, output := w.command("batch", "team.yaml", "--items", "items.csv", "--key-column", "name", "--map", "name=", "--max-parallel", strconv.Itoa(batchParallel),
 		"--stop-when-failed", "50%", "--app-server", w.server.URL(), "--grace", "20s")
 	if err := cmd.Start(); err != nil {
 		w.t.Fatal(err)
@@ -235,9 +255,6 @@ func (w *repositoryWorld) checkReport(r batch.Report) {
 	if want := (batch.Counts{Succeeded: batchRepositories - batchFailing, Failed: batchFailing}); r.Batch.Counts != want || r.Batch.Status != batch.Done || len(r.Items) != batchRepositories {
 		w.t.Errorf("%s, %+v, %d items", r.Batch.Status, r.Batch.Counts, len(r.Items))
 	}
-	if want := 3*batchRepositories - batchFailing; r.Totals.Turns != want+batchRepositories && r.Totals.Turns != want {
-		w.t.Logf("%d turns", r.Totals.Turns)
-	}
 	tasks := map[string]bool{}
 	for i, item := range r.Items {
 		failing := i%10 == 9
@@ -287,21 +304,29 @@ func (w *repositoryWorld) checkServer() {
 	if err := w.server.Err(); err != nil {
 		w.t.Error(err)
 	}
-	asked, conversations, inputs := map[string]int{}, map[string]int{}, map[string]int{}
+	asked, inputs, gone := map[string]int{}, map[string]int{}, 0
+	conversations := map[string]int{}
 	for _, turn := range w.server.Turns() {
-		agent := turn.Agent[strings.LastIndexByte(turn.Agent, '/')+1:]
-		asked[agent]++
-		conversations[turn.AgentID+" "+turn.ConversationID]++
 		for _, id := range turn.ClientMessageIDs {
 			inputs[id]++
 		}
+		if strings.Contains(turn.Text, goneOn) {
+			gone++
+			continue
+		}
+		asked[turn.Agent[strings.LastIndexByte(turn.Agent, '/')+1:]]++
+		conversations[turn.AgentID+" "+turn.ConversationID]++
 	}
 	if asked["analyst"] != batchRepositories || asked["coder"] != batchRepositories || asked["reviewer"] != batchRepositories-batchFailing {
 		w.t.Errorf("the App Server was asked for %v", asked)
 	}
+	// What a kill cut off, at most all that ran then, is gone on with and not begun again.
+	if gone > 2*batchParallel {
+		w.t.Errorf("%d turns were gone on with", gone)
+	}
 	for conversation, n := range conversations {
 		if n != 1 {
-			w.t.Errorf("conversation %s had %d turns", conversation, n)
+			w.t.Errorf("conversation %s was asked %d times for its answer", conversation, n)
 		}
 	}
 	for id, n := range inputs {
