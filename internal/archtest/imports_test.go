@@ -35,7 +35,7 @@ var allowed = map[string][]string{
 	"orchestrator/schedule":  {"workflow", "orchestrator/store", "orchestrator/engine"},
 	"orchestrator/notify":    {"workflow", "orchestrator/store", "orchestrator/engine", "orchestrator/check"},
 	"orchestrator/api":       {"orchestrator/batch", "workflow", "orchestrator/engine", "orchestrator/store", "orchestrator/schedule", "orchestrator/notify"},
-	"orchestrator/client":    {"orchestrator/batch", "workflow", "orchestrator/api", "orchestrator/schedule", "orchestrator/notify"},
+	"orchestrator/client":    {"orchestrator/batch", "orchestrator/store", "workflow", "orchestrator/api", "orchestrator/schedule", "orchestrator/notify"},
 	"orchestrator/batch":     {"workflow", "orchestrator/store", "orchestrator/engine"},
 	"orchestrator/runner":    {"workflow", "roles", "appclient", "orchestrator/engine"},
 	"orchestrator": {
@@ -46,7 +46,7 @@ var allowed = map[string][]string{
 		"orchestrator/schedule", "orchestrator/notify",
 	},
 	"cmd/orchestrator": {
-		"orchestrator/batch",
+		"orchestrator/api", "orchestrator/batch", "orchestrator/client",
 		"internal/suggest",
 		"workflow", "workflow/graph", "roles", "appclient", "appclient/apptest",
 		"orchestrator", "orchestrator/config", "orchestrator/store", "orchestrator/engine", "orchestrator/runner", "orchestrator/teamtest",
