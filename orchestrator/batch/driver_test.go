@@ -212,6 +212,7 @@ func TestItemsThatCannotBeSubmitted(t *testing.T) {
 // TestDeathAtEveryWrite ends the process at every write of the driver, before
 // and after it was done, and goes on in another one.
 func TestDeathAtEveryWrite(t *testing.T) {
+	t.Parallel()
 	for _, after := range []bool{false, true} {
 		t.Run(fmt.Sprintf("after it was done: %v", after), func(t *testing.T) {
 			t.Parallel()

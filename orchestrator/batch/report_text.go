@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -100,8 +101,12 @@ func countsText(c Counts) string {
 
 func (r Report) totalRow() []string {
 	t := r.Totals
+	diff := ""
+	if slices.ContainsFunc(r.Items, func(item ReportItem) bool { return item.HasDiff }) || t.Files > 0 {
+		diff = diffSize(t.Files, t.Insertions, t.Deletions)
+	}
 	return []string{
-		"", items(r.Batch.Items), "", "", diffSize(t.Files, t.Insertions, t.Deletions),
+		"", items(r.Batch.Items), "", "", diff,
 		blankZero(int64(t.Turns)), blankZero(t.Tokens), money(t.Cost, t.Unpriced), duration(t.Duration), "",
 	}
 }
