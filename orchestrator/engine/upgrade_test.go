@@ -2,6 +2,7 @@ package engine
 
 import (
 	"database/sql"
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
@@ -14,7 +15,6 @@ import (
 )
 
 // Tasks that a later version left unfinished go on, too, and their journals hold.
-// People have answered nothing, so that what waits for them has expired.
 func TestTasksOfEarlierSchemasGoOn(t *testing.T) {
 	dumps, err := filepath.Glob("../store/testdata/schema*.sql")
 	if err != nil || len(dumps) < 3 {
@@ -34,6 +34,11 @@ func TestTasksOfEarlierSchemasGoOn(t *testing.T) {
 		ended := map[workflow.TaskState]int{}
 		for _, id := range ids {
 			state, err := s.Task(t.Context(), id)
+			if gate := openGate(state); gate != 0 {
+				if _, err := e.AnswerGate(t.Context(), id, gate, false, "ada", ""); err != nil && !errors.Is(err, workflow.ErrStale) {
+					t.Error(err) // but it may expire in this moment
+				}
+			}
 			if err == nil && state.Status != workflow.TaskPaused {
 				state, err = e.Wait(t.Context(), id)
 			}
