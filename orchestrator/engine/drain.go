@@ -34,7 +34,7 @@ func (e *Engine) Drain(grace time.Duration) {
 
 // noteIdle tells whoever drains that nothing runs. e.mu is held.
 func (e *Engine) noteIdle() {
-	if !e.draining.asked || e.slots > 0 {
+	if !e.draining.asked || e.slots+e.asking > 0 {
 		return
 	}
 	select {
@@ -48,7 +48,7 @@ func (e *Engine) noteIdle() {
 // ends. It returns at once where nobody asked for it.
 func (e *Engine) drain(ctx context.Context) {
 	e.mu.Lock()
-	asked, grace, running := e.draining.asked, e.draining.grace, e.slots
+	asked, grace, running := e.draining.asked, e.draining.grace, e.slots+e.asking
 	e.mu.Unlock()
 	if !asked {
 		return

@@ -61,8 +61,10 @@ type Options struct {
 	Clock Clock
 	// Now replaces the time alone; it is not used beside Clock.
 	Now func() time.Time
-	// MaxTurns is how many turns run at once; default 16.
+	// MaxTurns is how many turns run at once where SetLimits says nothing else; default 16.
 	MaxTurns int
+	// Servers says where turns can run; nil is one place without a limit of its own.
+	Servers Servers
 	// StopTimeout is how long Run waits for running turns when it ends; default 15 s.
 	StopTimeout time.Duration
 	// IDs makes the ID of a new task; default a ULID.
@@ -82,6 +84,7 @@ type Engine struct {
 	done  chan struct{} // closed when Run has ended
 	// stopping is closed when Run begins to end.
 	stopping chan struct{}
+	began    time.Time
 
 	mu    sync.Mutex
 	phase phase
@@ -141,12 +144,19 @@ func New(o Options) *Engine {
 		done:    make(chan struct{}),
 		broken:  map[string]error{},
 		entries: map[string]*entry{},
-		queue:   newQueue(), meter: newMeter(), outage: newOutage(), draining: draining{idle: make(chan struct{})},
+		began:   o.Clock.Now(), queue: newQueue(o.MaxTurns), meter: newMeter(), outage: newOutage(), draining: draining{idle: make(chan struct{})},
 		questions: map[questionKey]chan Answer{},
 		stopping:  make(chan struct{}),
 		waiting:   newWaiting(), finishing: newFinishing(), placeRetries: map[string]*backoff.ExponentialBackOff{},
 	}
 	e.o.Store = patientStore{e}
+	if o.Servers != nil {
+		o.Servers.OnRoom(func() {
+			e.mu.Lock()
+			defer e.mu.Unlock()
+			e.pump()
+		})
+	}
 	return e
 }
 

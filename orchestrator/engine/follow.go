@@ -27,6 +27,7 @@ func (e *Engine) follow(ent *entry, prev, next workflow.State, event workflow.Ev
 			e.deliver(ent.task, effect)
 		}
 	}
+	e.dropUnwanted(prev, next)
 	e.followChildren(prev, next)
 	e.followPlace(prev, next)
 	for _, rt := range givenBack(prev, next) {
@@ -46,7 +47,7 @@ func (e *Engine) enqueuePending(state workflow.State) {
 	}
 	for _, turn := range state.Turns {
 		if startable(state, turn) {
-			e.enqueueTurn(state.Task, turn, false)
+			e.enqueueTurn(state, turn, false)
 		}
 	}
 }
@@ -137,7 +138,7 @@ func (e *Engine) fallSilent(w *work) {
 // unblock makes the turns ready that wait for a conversation. e.mu is held.
 func (e *Engine) unblock(rt workflow.Runtime) {
 	for _, w := range e.blocked[rt] {
-		e.ready.push(w)
+		e.ready.push(w, e.elapsed())
 	}
 	delete(e.blocked, rt)
 }

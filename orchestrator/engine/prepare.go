@@ -46,7 +46,7 @@ func (e *Engine) wakeDirectories() {
 			delete(e.waiting.byDirectory, directory)
 		}
 		delete(e.waiting.holders, task)
-		e.enqueueTask(task)
+		e.requeueTask(task)
 	}
 }
 
@@ -108,21 +108,25 @@ func (e *Engine) prepare(ctx context.Context, task string) {
 	again, busy := e.preparePlace(own, task)
 	e.mu.Lock()
 	delete(e.waiting.preparing, task)
-	delete(e.unclaimed, task)
+	e.unclaimed[task].state = ticketIdle
 	e.ready.end(task)
 	switch {
 	case own.Err() != nil:
+		delete(e.unclaimed, task)
 		e.startFinishing(task) // it has ended meanwhile, and waited for us
 	case busy == nil:
 		e.forgetWaiting(task)
+		if !again {
+			delete(e.unclaimed, task)
+		}
 	case e.waiting.holders[task] == "":
-		e.enqueueTask(task) // it was woken meanwhile
+		e.requeueTask(task) // it was woken meanwhile
 	}
 	e.pump()
 	e.mu.Unlock()
 	if again && e.awaitAgain(ctx, task) {
 		e.mu.Lock()
-		e.enqueueTask(task)
+		e.requeueTask(task)
 		e.pump()
 		e.mu.Unlock()
 	}

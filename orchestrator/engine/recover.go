@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"runtime/debug"
 	"time"
@@ -40,7 +41,7 @@ func (e *Engine) recoverTasks(ctx context.Context) error {
 		e.mu.Lock()
 		drives := e.drives(ref.ID)
 		if ref.Status == workflow.TaskQueued {
-			e.enqueueTask(ref.ID)
+			e.enqueueTask(ref.ID, origin{team: ref.Team, priority: ref.Priority, created: ref.Created})
 			e.pump()
 		}
 		e.mu.Unlock()
@@ -71,7 +72,7 @@ func (e *Engine) recoverTask(ctx context.Context, task string) {
 	defer e.mu.Unlock()
 	for _, turn := range state.Turns {
 		if sent(turn) {
-			e.enqueueTurn(task, turn, true)
+			e.enqueueTurn(state, turn, true)
 		}
 	}
 	e.enqueuePending(state)
@@ -98,13 +99,16 @@ func (e *Engine) reconcileTurn(ctx context.Context, w *work) next {
 		return next{}
 	}
 	found, err := e.callReconcile(ctx, req)
+	if other, ok := errors.AsType[*OtherServerError](err); ok && e.o.Servers != nil && ctx.Err() == nil {
+		return next{line: true, server: other.Server}
+	}
 	if err != nil {
 		if ctx.Err() != nil {
 			return next{}
 		}
 		e.o.Log.Warn().Err(err).Str("task", w.key.task).Int("turn", w.key.turn).Msg("cannot find out what became of the turn; trying again")
 		e.publishProgress(w.key, req.Turn.Node, Progress{Kind: ProgressReconcile, Text: err.Error()})
-		return next{again: true}
+		return e.awaitServer(err)
 	}
 	found.Turn, found.Attempt = w.key.turn, w.key.attempt
 	found.Cost, found.Unpriced = e.price(found.Model, found.Usage)
@@ -125,6 +129,16 @@ func (e *Engine) callReconcile(ctx context.Context, req TurnRequest) (found work
 		}
 	}()
 	return e.o.Runner.Reconcile(ctx, req)
+}
+
+// awaitServer has a turn done again whose App Server could not be reached: as
+// soon as it can be, where somebody knows that, and otherwise after a while.
+func (e *Engine) awaitServer(err error) next {
+	_, unreachable := errors.AsType[*UnreachableError](err)
+	if unreachable && e.o.Servers != nil {
+		return next{line: true}
+	}
+	return next{again: true}
 }
 
 // backOff waits, without a slot, until the work is to be done again. It is

@@ -41,6 +41,8 @@ type TurnRequest struct {
 	Turn  workflow.Turn
 	// Workspace is the absolute directory the tools must run in.
 	Workspace string
+	// Server is the App Server on which room was taken; empty without Options.Servers.
+	Server string
 	// Conversation is the runtime this agent already has in this task; zero for its first turn.
 	Conversation workflow.Runtime
 	// NeedPrice says that a limit of money is set: see RuntimeRecord.Model.

@@ -95,7 +95,7 @@ func (e *Engine) create(ctx context.Context, in Store, team *workflow.Team, body
 	e.follow(ent, workflow.State{}, state, event, effects)
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.enqueueTask(id)
+	e.enqueueTask(id, originOf(state))
 	e.pump()
 	return state, true, nil
 }

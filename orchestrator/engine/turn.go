@@ -116,6 +116,7 @@ func (e *Engine) runTurn(ctx context.Context, w *work) next {
 	var notConsumed *NotConsumedError
 	var lost *UnknownOutcomeError
 	var unreachable *UnreachableError
+	var other *OtherServerError
 	switch {
 	case errors.As(refused, &busy):
 		log.Info().Err(refused).Msg("turn waits for the conversation")
@@ -150,10 +151,12 @@ func (e *Engine) runTurn(ctx context.Context, w *work) next {
 		log.Warn().Err(lost.Err).Msg("contact with the turn was lost; asking the App Server what became of it")
 		e.publishProgress(w.key, req.Turn.Node, Progress{Kind: ProgressReconcile, Text: lost.Err.Error()})
 		return next{lost: lost}
+	case errors.As(err, &other) && e.o.Servers != nil:
+		return next{line: true, server: other.Server}
 	case errors.As(err, &unreachable):
 		log.Warn().Err(err).Msg("the turn waits for the App Server")
 		e.publishProgress(w.key, req.Turn.Node, Progress{Kind: ProgressReconcile, Text: err.Error() + "; trying again"})
-		return next{again: true}
+		return e.awaitServer(err)
 	case errors.As(err, &lost):
 		e.finish(ctx, w.key, workflow.TurnFinished{Reason: workflow.ReasonConnectionLost, Error: lost.Err.Error()})
 	default:
@@ -209,7 +212,7 @@ func (e *Engine) wanted(ctx context.Context, w *work, is func(workflow.Turn) boo
 func (e *Engine) request(ctx context.Context, w *work, state workflow.State, team *workflow.Team, turn workflow.Turn) (TurnRequest, bool) {
 	agent := team.Agents[turn.Node]
 	req := TurnRequest{
-		Task: w.key.task, Team: team, Agent: agent, Turn: turn,
+		Task: w.key.task, Server: w.room, Team: team, Agent: agent, Turn: turn,
 		Workspace: state.Workspace, Conversation: state.RuntimeOf(turn), Consumed: w.consumed,
 		HandoffTargets: team.HandoffTargets(agent.Name),
 	}

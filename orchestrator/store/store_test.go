@@ -259,8 +259,16 @@ func TestListFiltersAndPages(t *testing.T) {
 		}
 	}
 	refs, err := s.Unfinished(t.Context())
-	if want := []Ref{{"A", "queued"}, {"C", "queued"}, {"D", "queued"}}; err != nil || cmp.Diff(want, refs) != "" {
-		t.Errorf("unfinished: %v, %v", refs, err)
+	var want []Ref
+	for _, id := range []string{"A", "C", "D"} {
+		state, err := s.Task(t.Context(), id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want = append(want, Ref{ID: id, Status: workflow.TaskQueued, Team: state.Team, Priority: state.Priority, Created: state.Created})
+	}
+	if diff := cmp.Diff(want, refs); diff != "" || err != nil {
+		t.Errorf("unfinished: %v (-want +got):\n%s", err, diff)
 	}
 }
 

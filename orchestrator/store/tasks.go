@@ -26,8 +26,11 @@ type Record struct {
 
 // Ref names a task that has not ended.
 type Ref struct {
-	ID     string
-	Status workflow.TaskState
+	ID       string
+	Status   workflow.TaskState
+	Team     string
+	Priority int
+	Created  time.Time
 }
 
 // Filter selects tasks. The zero Filter selects all.
@@ -153,9 +156,11 @@ func (s *Store) Unfinished(ctx context.Context) ([]Ref, error) {
 	open := []workflow.TaskState{workflow.TaskQueued, workflow.TaskRunning, workflow.TaskWaiting, workflow.TaskPaused}
 	return query(ctx, s, "list the unfinished tasks", func(rows *sql.Rows) (Ref, error) {
 		var ref Ref
-		err := rows.Scan(&ref.ID, &ref.Status)
+		var created int64
+		err := rows.Scan(&ref.ID, &ref.Status, &ref.Team, &ref.Priority, &created)
+		ref.Created = fromMicros(created)
 		return ref, err
-	}, "SELECT id, status FROM tasks WHERE status IN (SELECT value FROM json_each(?)) ORDER BY created, id", jsonList(open))
+	}, "SELECT id, status, team, priority, created FROM tasks WHERE status IN (SELECT value FROM json_each(?)) ORDER BY created, id", jsonList(open))
 }
 
 // Due returns the tasks whose wake time has come. A nil only means all tasks,
