@@ -38,8 +38,9 @@ var allowed = map[string][]string{
 	"orchestrator/client":    {"workflow", "orchestrator/store", "orchestrator/batch", "orchestrator/api", "orchestrator/schedule", "orchestrator/notify"},
 	"orchestrator/batch":     {"workflow", "orchestrator/store", "orchestrator/engine"},
 	"orchestrator/runner":    {"workflow", "roles", "appclient", "orchestrator/engine"},
+	"orchestrator/pool":      {"appclient", "workflow", "orchestrator/engine"},
 	"orchestrator": {
-		"orchestrator/batch",
+		"orchestrator/batch", "orchestrator/pool",
 		"workflow", "roles", "appclient", "appclient/apptest",
 		"orchestrator/store", "orchestrator/engine", "orchestrator/runner", "orchestrator/appserver",
 		"orchestrator/api", "orchestrator/check", "orchestrator/config", "orchestrator/prices", "orchestrator/workspace",

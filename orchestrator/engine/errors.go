@@ -59,6 +59,9 @@ func (e *UnknownOutcomeError) Unwrap() error { return e.Err }
 type UnreachableError struct {
 	// Err says why.
 	Err error
+	// Server is set where Options.Servers has no room on it until it can be
+	// reached: the turn waits for that, or goes to another server where it may.
+	Server string
 }
 
 // Error implements error.

@@ -134,8 +134,8 @@ func (e *Engine) callReconcile(ctx context.Context, req TurnRequest) (found work
 // awaitServer has a turn done again whose App Server could not be reached: as
 // soon as it can be, where somebody knows that, and otherwise after a while.
 func (e *Engine) awaitServer(err error) next {
-	_, unreachable := errors.AsType[*UnreachableError](err)
-	if unreachable && e.o.Servers != nil {
+	unreachable, ok := errors.AsType[*UnreachableError](err)
+	if ok && unreachable.Server != "" && e.o.Servers != nil {
 		return next{line: true}
 	}
 	return next{again: true}

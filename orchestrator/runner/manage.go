@@ -9,6 +9,32 @@ import (
 	"github.com/seed-e05a5b32/orchestrator/appclient"
 )
 
+// Check connects to the server, or finds that it is connected, and returns what
+// the server says of itself. Errors: as of appclient.Dial; appclient.ErrConnectionLost
+// where it could not be reached within Options.ConnectTimeout.
+func (r *Runner) Check(ctx context.Context) (appclient.ServerInfo, error) {
+	client, err := r.conn.get(ctx)
+	if err != nil {
+		return appclient.ServerInfo{}, err
+	}
+	return client.Info(), nil
+}
+
+// HasAgent says whether the server has an agent with this ID.
+func (r *Runner) HasAgent(ctx context.Context, id string) (bool, error) {
+	client, err := r.conn.get(ctx)
+	if err != nil {
+		return false, err
+	}
+	switch _, err := client.Agent(ctx, id); {
+	case errors.Is(err, appclient.ErrNotFound):
+		return false, nil
+	case err != nil:
+		return false, fmt.Errorf("look for agent %s: %w", id, err)
+	}
+	return true, nil
+}
+
 // TeamAgent is an agent on the server that was made for a team.
 type TeamAgent struct {
 	ID    string `json:"id"`
