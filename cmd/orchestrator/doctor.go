@@ -87,7 +87,7 @@ well, and 3 where something is not.`,
 
 // examine makes all checks, in the order in which one depends on another.
 func (d *doctor) examine(ctx context.Context) {
-	d.checkConfig()
+	usable := d.checkConfig()
 	d.checkDaemon(ctx)
 	if d.daemon != nil {
 		defer d.daemon.Daemon.Close()
@@ -97,7 +97,9 @@ func (d *doctor) examine(ctx context.Context) {
 		d.checkStore(ctx)
 	}
 	d.checkGit(ctx)
-	d.checkServers(ctx)
+	if usable || d.daemon != nil { // it names the App Servers
+		d.checkServers(ctx)
+	}
 }
 
 // good and bad tell a finding.

@@ -29,22 +29,22 @@ const (
 	gitMajor, gitMinor = 2, 31
 )
 
-func (d *doctor) checkConfig() {
+func (d *doctor) checkConfig() (usable bool) {
 	var err error
 	if d.settings, err = d.flags.settings(); err != nil {
 		d.bad("configuration", err.Error(), "mend it; orchestrator serve --check shows what would be used")
 		d.settings = settings{}
-		return
+		return false
 	}
 	file := d.settings.config.File
 	if file == "" {
 		d.good("configuration", "there is none, and none is needed")
-		return
+		return true
 	}
 	teams, err := orchestrator.CheckConfig(d.settings.config)
 	if err != nil {
 		d.bad("configuration", err.Error(), "mend it; orchestrator serve --check shows what would be used")
-		return
+		return true
 	}
 	var broken []string
 	for _, t := range teams {
@@ -55,9 +55,10 @@ func (d *doctor) checkConfig() {
 	if len(broken) > 0 {
 		d.bad("configuration", fmt.Sprintf("%s is good, but %d of its %d team files cannot be used: %s", file, len(broken), len(teams), strings.Join(broken, ", ")),
 			"orchestrator validate FILE says what is wrong with each")
-		return
+		return true
 	}
 	d.good("configuration", "%s, with %s", file, plural(len(teams), "team"))
+	return true
 }
 
 func (d *doctor) checkDaemon(ctx context.Context) {

@@ -47,8 +47,9 @@ func newRoot(a *app) *cobra.Command {
 	flags.StringVar(&a.debugLog, "debug-log", "", "append the whole log, every level, to this file")
 	root.AddCommand(
 		newServe(a), newRun(a), newSubmit(a), newShow(a), newList(a), newTaskEvents(a), newGates(a), newApprovals(a),
-		newApprove(a), newReject(a), newAnswer(a), newPause(a), newResume(a), newCancel(a), newWatch(a), newDoctor(a), newRetry(a), newFork(a), newServers(a), newTeams(a), newBackup(a), newVerify(a), newValidate(a), newTest(a), newReplay(a), newGraph(a), newSchema(a), newRoles(a), newVersion(a), newAppServer(a),
+		newApprove(a), newReject(a), newAnswer(a), newPause(a), newResume(a), newCancel(a), newWatch(a), newDoctor(a), newInit(a), newCompletion(a), newRetry(a), newFork(a), newServers(a), newTeams(a), newBackup(a), newVerify(a), newValidate(a), newTest(a), newReplay(a), newGraph(a), newSchema(a), newRoles(a), newVersion(a), newAppServer(a),
 		&cobra.Command{Use: "exit-status", Short: "What the exit statuses mean", Long: exitStatusHelp},
 	)
+	a.completeArguments(root)
 	return root
 }
