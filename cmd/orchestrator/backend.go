@@ -139,6 +139,10 @@ func (a *app) daemon(ctx context.Context, p place) (*daemonBackend, error) {
 	if p.daemon != "" && p.dataDir != "" {
 		return nil, usage(errors.New("--daemon and --data-dir name two places: leave one out"))
 	}
+	// A file that cannot be read must not look like a daemon that is not there.
+	if _, err := daemonToken(); err != nil {
+		return nil, usage(fmt.Errorf("$%s: %w", tokenFileVariable, err))
+	}
 	options := client.Options{Token: daemonToken}
 	address := p.daemon
 	if p.dataDir == "" { // a directory that is named counts more than the environment
