@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -36,15 +37,9 @@ names of teams.
 			case "fish":
 				return root.GenFishCompletion(a.stdout, true)
 			}
-			return usage(unknownShell(args[0]))
+			return usage(fmt.Errorf("%s is none of bash, zsh and fish", args[0]))
 		},
 	}
-}
-
-type unknownShell string
-
-func (s unknownShell) Error() string {
-	return string(s) + " is none of bash, zsh and fish"
 }
 
 // completionTime bounds looking for tasks and teams: somebody waits for the next key.

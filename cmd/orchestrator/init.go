@@ -50,9 +50,7 @@ takes the defaults without asking. Files that are there already are never change
 				return usage(fmt.Errorf("%s is a file: name a directory", directory))
 			}
 			first := firstTeam{directory: directory, name: name, command: command, git: exists(filepath.Join(directory, ".git"))}
-			if err := first.complete(a, yes, cmd.Flags().Changed("command")); err != nil {
-				return err
-			}
+			first.complete(a, yes, cmd.Flags().Changed("command"))
 			return first.write(a)
 		},
 	}
@@ -104,35 +102,29 @@ func teamName(directory string) string {
 }
 
 // complete asks for what was not given.
-func (f *firstTeam) complete(a *app, yes, commandGiven bool) error {
+func (f *firstTeam) complete(a *app, yes, commandGiven bool) {
 	answers := bufio.NewReader(a.stdin)
-	ask := func(what, otherwise string) (string, error) {
+	ask := func(what, otherwise string) string {
 		if yes {
-			return otherwise, nil
+			return otherwise
 		}
 		fmt.Fprintf(a.stderr, "%s [%s]: ", what, cmp.Or(otherwise, "none"))
 		line, err := answers.ReadString('\n')
 		if err != nil && line == "" { // nobody answers
 			fmt.Fprintln(a.stderr)
-			return otherwise, nil
+			return otherwise
 		}
-		return cmp.Or(strings.TrimSpace(line), otherwise), nil
+		return cmp.Or(strings.TrimSpace(line), otherwise)
 	}
-	var err error
 	if f.name == "" {
-		if f.name, err = ask("the name of the team", teamName(f.directory)); err != nil {
-			return err
-		}
+		f.name = ask("the name of the team", teamName(f.directory))
 	}
 	if !commandGiven {
-		if f.command, err = ask("the command that tests the work (- for none)", testCommand(f.directory)); err != nil {
-			return err
-		}
+		f.command = ask("the command that tests the work (- for none)", testCommand(f.directory))
 	}
 	if f.command == "-" || f.command == "none" {
 		f.command = ""
 	}
-	return nil
 }
 
 // team is the text of the team file.
