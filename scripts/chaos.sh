@@ -19,6 +19,7 @@ export ORCHESTRATOR_E2E_LETTA=$letta
 
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
+"${GO:-go}" test -tags faults -run Killed ./orchestrator/store
 "${GO:-go}" test -c -tags faults -o "$dir/chaos" ./e2e/chaos
 args=(-test.timeout 25m -test.parallel 10)
 if [ -n "${LONG:-}" ]; then

@@ -18,8 +18,8 @@ func TestEventCodec(t *testing.T) {
 	bodies := []EventBody{
 		TaskSubmitted{
 			Priority: 2, Batch: "01B", Schedule: "nightly",
-			Origin: &Origin{Task: "T0", Turn: 3, Fork: true}, Begin: &Beginning{Visits: 2, LastTurn: 3, Held: []Held{{Cut: true}}},
-			Task: "T", Team: "t", Revision: "r", Input: map[string]any{"goal": "g", "yes": true}, Workspace: "/w", GitBranch: "b",
+			Origin: &Origin{Task: "T0", Turn: 3, Fork: true}, Begin: &Beginning{Visits: 2, LastTurn: 3, Held: []Held{{Cut: true}}}, Place: &Place{Status: PlaceReady, Of: "T0"},
+			Task: "T", Team: "t", Revision: "r", Input: map[string]any{"goal": "g", "yes": true}, Workspace: "/w", GitBranch: "b", Prepare: true, WorkspaceOf: "O",
 			Parent: &Parent{Task: "P", Turn: 1, Attempt: 2, Spawned: true}, Limits: limits,
 		},
 		TaskClaimed{},
@@ -31,11 +31,11 @@ func TestEventCodec(t *testing.T) {
 			RunID: "run", TurnID: "turn", ToolCalls: 7, ConversationLost: true, OutputFile: "f", Model: "m", Cost: 8, Unpriced: true,
 			Handoff: "h", HandoffMessage: "hm", QuotaReset: at, ExitCode: 9, Duration: time.Second,
 		},
-		TurnReconciled{Turn: 1, Attempt: 2, Finding: FindingFinished, Output: "o", OutputFile: "f", Detail: "d", Usage: Usage{TotalTokens: 1}, ConversationLost: true},
+		TurnReconciled{Turn: 1, Attempt: 2, Finding: FindingFinished, Output: "o", OutputFile: "f", Detail: "d", Usage: Usage{TotalTokens: 1}, Model: "m", Cost: 2, Unpriced: true, ConversationLost: true, KeepAsked: true},
 		TimerFired{},
 		CancelRequested{By: "ada"},
 		GateAnswered{Turn: 1, Approved: true, By: "ada", Comment: "c"},
-		QuestionAsked{Turn: 1, Attempt: 2, Kind: QuestionText, Text: "t", Tool: "Bash", Argument: "ls", Choices: []string{"a", "b"}},
+		QuestionAsked{Turn: 1, Attempt: 2, Kind: QuestionText, Text: "t", Tool: "Bash", Argument: "ls", Choices: []string{"a", "b"}, Question: 3},
 		QuestionAnswered{Question: 1, Answer: "a", By: "ada", Kept: true},
 		ProgressReported{Turn: 1, Attempt: 2, Text: "t", Percent: new(40)},
 		ChildReported{Turn: 1, Attempt: 2, Attempts: 3, Usage: Usage{TotalTokens: 3}, Cost: 4, Unpriced: []string{"m"}, Status: TaskRunning, Starting: true},
@@ -43,6 +43,16 @@ func TestEventCodec(t *testing.T) {
 		LimitReached{Turn: 1, Attempt: 2, Note: "n"},
 		PauseRequested{By: "ada", Note: "n", Parent: true, Stop: true},
 		ResumeRequested{By: "ada", Raise: limits, Parent: true},
+		WorkspaceWaits{Task: "T", Directory: "/w", Detail: "d"},
+		WorkspacePreparing{Kind: PlaceWorktree, Directory: "/w", GitBranch: "b", Repo: "/r"},
+		WorkspaceReady{Kind: PlaceWorktree, Directory: "/w", Lock: LockShared, GitBranch: "b", Repo: "/r", BaseCommit: "c", Setup: "s"},
+		WorkspaceFailed{Detail: "d", Fix: "f", Output: "o", Directory: "/w", GitBranch: "b", Repo: "/r", BaseCommit: "c"},
+		WorkspaceRestored{Directory: "/w", Ref: "refs/r", Note: "n"},
+		WorkspaceSaved{Commit: "c", Files: 1, Insertions: 2, Deletions: 3, Ref: "refs/r", Saved: "s", Uncommitted: "u", Kept: "k"},
+		WorkspacePublishing{Attempt: 1, How: "h"},
+		WorkspacePublished{Attempt: 1, Done: true, Detail: "d", Output: "o"},
+		PublishRequested{By: "ada"},
+		WorkspaceFinished{Removed: true, Detail: "d"},
 	}
 	var types []string
 	for _, body := range bodies {

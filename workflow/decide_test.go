@@ -508,6 +508,25 @@ func TestDecideReconciled(t *testing.T) {
 	}
 }
 
+// What was seen to be used counts once, whatever was found, and old journals have no price of it.
+func TestReconciledUsageIsPaidFor(t *testing.T) {
+	t.Parallel()
+	for _, finding := range []Finding{FindingNotConsumed, FindingInterrupted, FindingFinished, FindingUnknown} {
+		for _, unpriced := range []bool{false, true} {
+			r := start(t, mustParse(t, reviewTeam), map[string]any{"goal": "g"})
+			r.send()
+			found := TurnReconciled{Turn: 1, Attempt: 1, Finding: finding, Usage: Usage{TotalTokens: 5}, Model: "m", Unpriced: unpriced}
+			if !unpriced {
+				found.Cost = 9
+			}
+			r.must(found)
+			if r.s.Usage.TotalTokens != 5 || r.s.Cost != found.Cost || unpriced != (len(r.s.Unpriced) == 1) {
+				t.Errorf("%s: usage %+v, cost %d, unpriced %v", finding, r.s.Usage, r.s.Cost, r.s.Unpriced)
+			}
+		}
+	}
+}
+
 func TestDecideConversation(t *testing.T) {
 	t.Parallel()
 	r := start(t, mustParse(t, reviewTeam), map[string]any{"goal": "g"})

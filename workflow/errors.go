@@ -3,6 +3,7 @@ package workflow
 import (
 	"errors"
 	"fmt"
+	"strings"
 )
 
 var (
@@ -42,6 +43,18 @@ type PausedByParentError struct {
 // Error implements error.
 func (e *PausedByParentError) Error() string {
 	return fmt.Sprintf("task %s is paused with task %s, which it runs for: resume that one", e.Task, e.Parent)
+}
+
+// RaiseError says that limits cannot be raised because there are none.
+type RaiseError struct {
+	Task string
+	// Limits are the names of what was to be raised, as in a team file.
+	Limits []string
+}
+
+// Error implements error.
+func (e *RaiseError) Error() string {
+	return fmt.Sprintf("task %s has no limit of %s that could be raised, and no branch of it is held by one", e.Task, strings.Join(e.Limits, " or of "))
 }
 
 // AnswerError says that an answer is not among those that a question has.

@@ -9,7 +9,7 @@ type Event struct {
 	Body EventBody
 }
 
-// EventBody is implemented by the event types of this file alone.
+// EventBody is implemented by the event types of this package alone.
 type EventBody interface {
 	// EventType is the name the journal stores, e.g. "turn_ended".
 	EventType() string
@@ -24,6 +24,12 @@ type (
 		Input     map[string]any `json:"input,omitempty"`
 		Workspace string         `json:"workspace,omitempty"`
 		GitBranch string         `json:"git_branch,omitempty"`
+		// Prepare says that the workspace is made before the task begins, or, where
+		// Workspace names a directory, that it is waited for while others work in
+		// it. Without it the task works in Workspace as it is.
+		Prepare bool `json:"prepare,omitempty"`
+		// WorkspaceOf is as in State.
+		WorkspaceOf string `json:"workspace_of,omitempty"`
 		// Parent and Limits are of a task that another task started.
 		Parent *Parent `json:"parent,omitempty"`
 		Limits Limits  `json:"limits,omitzero"`
@@ -33,7 +39,9 @@ type (
 		Schedule string `json:"schedule,omitempty"`
 		// Origin and Begin are of a task that goes on from another one. Without Begin
 		// it begins anew.
-		Origin *Origin    `json:"origin,omitempty"`
+		Origin *Origin `json:"origin,omitempty"`
+		// Place is the worktree that it takes over from the task that it goes on from.
+		Place *Place `json:"place,omitempty"`
 		Begin  *Beginning `json:"begin,omitempty"`
 	}
 	// TaskClaimed says that the engine has taken the task up.
@@ -105,10 +113,17 @@ type (
 		// OutputFile is as in TurnFinished.
 		OutputFile string `json:"output_file,omitempty"`
 		Detail     string `json:"detail,omitempty"`
-		// Usage is what was seen to be used since the turn was found running.
-		Usage Usage `json:"usage,omitzero"`
+		// Usage is what was seen to be used since the turn was found running. Model,
+		// Cost and Unpriced are as in TurnFinished.
+		Usage    Usage  `json:"usage,omitzero"`
+		Model    string `json:"model,omitempty"`
+		Cost     int64  `json:"cost,omitempty"`
+		Unpriced bool   `json:"unpriced,omitempty"`
 		// ConversationLost is as in TurnFinished.
 		ConversationLost bool `json:"conversation_lost,omitempty"`
+		// KeepAsked says that what the turn has asked keeps its number and its time for
+		// when it asks the same again. Journals of earlier versions do not have it.
+		KeepAsked bool `json:"keep_asked,omitempty"`
 	}
 	// TimerFired says that State.WakeAt has come.
 	TimerFired struct{}
@@ -121,7 +136,8 @@ type (
 		By      string `json:"by,omitempty"`
 		Comment string `json:"comment,omitempty"`
 	}
-	// QuestionAsked says that a running turn waits for a person. Its ID is given by Decide.
+	// QuestionAsked says that a running turn waits for a person. Its ID is given by
+	// Decide, but for one that was asked before: see AskedBefore.
 	QuestionAsked struct {
 		Turn     int          `json:"turn"`
 		Attempt  int          `json:"attempt"`
@@ -130,6 +146,9 @@ type (
 		Tool     string       `json:"tool,omitempty"`
 		Argument string       `json:"argument,omitempty"`
 		Choices  []string     `json:"choices,omitempty"`
+		// Question is the ID that the same question had when contact with its turn was
+		// lost; 0 for a new one.
+		Question int `json:"question,omitempty"`
 	}
 	// QuestionAnswered is a person's answer. Answering one that is not open any
 	// more is refused with ErrStale, and with what is not among its answers with *AnswerError.

@@ -60,16 +60,35 @@ func (t *Team) Effective(s State) Limits {
 	return t.Limits
 }
 
-// Raisable says which limits a raise adds to when the task is resumed: those that
-// the task has, or a branch of it that runs. The numbers mean nothing.
-func (t *Team) Raisable(s State) Limits {
-	l := t.Effective(s)
-	for _, b := range s.Branches {
-		if g := s.group(b.Group); g != nil {
-			l = l.plus(t.rule(g.Rule).Limits)
+// CheckRaise refuses, with a *RaiseError, to resume a paused task with a raise
+// that would have no effect: of a limit that neither the task has nor a branch of
+// it that has reached one.
+func CheckRaise(t *Team, s State, raise Limits, now time.Time) error {
+	d := decision{team: t, at: now, s: s.clone()}
+	d.endWaiting()
+	has := t.Effective(s)
+	for _, i := range d.atLimit() {
+		b := d.s.Branches[i]
+		has = has.plus(t.rule(d.s.group(b.Group).Rule).Limits)
+	}
+	e := &RaiseError{Task: s.Task}
+	for _, l := range []struct {
+		name     string
+		has, add int64
+	}{
+		{"turns", int64(has.Turns), int64(raise.Turns)},
+		{"tokens", has.Tokens, raise.Tokens},
+		{"duration", int64(has.Duration), int64(raise.Duration)},
+		{"cost", has.Cost, raise.Cost},
+	} {
+		if l.add > 0 && l.has == 0 {
+			e.Limits = append(e.Limits, l.name)
 		}
 	}
-	return l
+	if len(e.Limits) > 0 {
+		return e
+	}
+	return nil
 }
 
 // stage is how far a turn is, which decides what limits are asked.
@@ -208,16 +227,24 @@ func (s *State) newUnpriced() []string {
 	return slices.DeleteFunc(slices.Clone(s.Unpriced), func(m string) bool { return slices.Contains(s.AcceptedUnpriced, m) })
 }
 
+// atLimit lists the branches, by index, that have reached a limit of their own.
+func (d *decision) atLimit() []int {
+	var out []int
+	for i, b := range d.s.Branches {
+		for _, a := range accounts(d.team, &d.s, b.ID) {
+			if a.branch == b.ID && a.spent(&d.s, Spent{}, asNewTurn, d.now()) != "" {
+				out = append(out, i)
+			}
+		}
+	}
+	return out
+}
+
 // raise adds to the limits of the task, and to those of the branches that have
 // reached one, and accepts that some turns have an unknown price.
 func (d *decision) raise(by Limits) {
-	for i := range d.s.Branches {
-		b := &d.s.Branches[i]
-		for _, a := range accounts(d.team, &d.s, b.ID) {
-			if a.branch == b.ID && a.spent(&d.s, Spent{}, asNewTurn, d.now()) != "" {
-				b.Raised = b.Raised.plus(by)
-			}
-		}
+	for _, i := range d.atLimit() {
+		d.s.Branches[i].Raised = d.s.Branches[i].Raised.plus(by)
 	}
 	d.s.Limits = d.team.Effective(d.s).raised(by)
 	d.s.AcceptedUnpriced = d.s.Unpriced

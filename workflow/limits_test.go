@@ -1,6 +1,8 @@
 package workflow
 
 import (
+	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -442,12 +444,34 @@ handoffs:
 	r.wantNodes("part@part[0] part@part[1] part@part[2] part@part[3]")
 }
 
-// A raise adds to the limits of branches, too.
-func TestRaisable(t *testing.T) {
+// A raise adds to the limits of branches that have reached one, and is refused
+// where it would add to nothing.
+func TestCheckRaise(t *testing.T) {
 	t.Parallel()
 	r := branches(t, "tokens: 10", "end_turn")
-	before := r.team.Effective(r.s)
-	if got := r.team.Raisable(r.s); before.Tokens != 0 || got.Tokens == 0 || got.Cost != 0 || (got.Turns > 0) != (before.Turns > 0) {
-		t.Errorf("%+v of %+v", got, before)
+	for _, test := range []struct {
+		used  int64
+		raise Limits
+		want  []string
+	}{
+		{0, Limits{}, nil},
+		{0, Limits{Turns: 1}, nil},
+		{0, Limits{Tokens: 1}, []string{"tokens"}},
+		{10, Limits{Tokens: 1}, nil},
+		{10, Limits{Tokens: 1, Cost: 1, Duration: 1}, []string{"duration", "cost"}},
+	} {
+		s := r.s.clone()
+		s.Branches[0].Usage.TotalTokens = test.used
+		err := CheckRaise(r.team, s, test.raise, s.Updated)
+		none, refused := errors.AsType[*RaiseError](err)
+		if refused != (test.want != nil) || refused && !slices.Equal(none.Limits, test.want) {
+			t.Errorf("%+v after %d tokens: %v, want %q", test.raise, test.used, err, test.want)
+		}
+		d := decision{team: r.team, at: s.Updated, s: s.clone()}
+		d.raise(test.raise)
+		effect := d.s.Branches[0].Raised.set() || r.team.Effective(d.s) != r.team.Effective(s)
+		if err == nil && test.raise.set() && !effect {
+			t.Errorf("%+v after %d tokens has no effect", test.raise, test.used)
+		}
 	}
 }

@@ -1,6 +1,7 @@
 package workflow
 
 import (
+	"cmp"
 	"errors"
 	"slices"
 	"strings"
@@ -211,5 +212,79 @@ func TestKeptAnswer(t *testing.T) {
 	r.must(ask)
 	if len(r.s.Questions) != 1 {
 		t.Error("the answer counts twice")
+	}
+}
+
+// A question that comes again after contact with its turn was lost is the same one:
+// it keeps its number and its time, and what was answered meanwhile counts.
+func TestQuestionIsAskedAgain(t *testing.T) {
+	t.Parallel()
+	asking := QuestionAsked{Turn: 1, Attempt: 1, Kind: QuestionText, Text: "Which?", Choices: []string{"x", "y"}}
+	type outcome struct {
+		ID       int
+		Expires  time.Duration // after it was asked first; 0 where it is not open
+		Answered string
+		Open     int
+	}
+	for name, test := range map[string]struct {
+		finding Finding
+		late    time.Duration // between the first and the second time
+		old     bool          // a journal of an earlier version
+		ahead   string        // answered before it is asked again
+		change  func(*QuestionAsked)
+		want    outcome
+	}{
+		"the same":               {want: outcome{ID: 1, Expires: 5 * time.Minute, Open: 1}},
+		"the same, not taken up": {finding: FindingNotConsumed, want: outcome{ID: 1, Expires: 5 * time.Minute, Open: 1}},
+		"its time is over":       {late: time.Hour, want: outcome{ID: 1, Expires: time.Hour + 5*time.Minute, Open: 1}},
+		"another text":           {change: func(b *QuestionAsked) { b.Text = "What?" }, want: outcome{ID: 2, Expires: 5*time.Minute + time.Minute, Open: 1}},
+		"other choices":          {change: func(b *QuestionAsked) { b.Choices = nil }, want: outcome{ID: 2, Expires: 5*time.Minute + time.Minute, Open: 1}},
+		"another kind":           {change: func(b *QuestionAsked) { b.Kind = QuestionApproval }, want: outcome{ID: 2, Expires: 5*time.Minute + time.Minute, Open: 1}},
+		"answered meanwhile":     {ahead: "y", want: outcome{ID: 1, Answered: "y"}},
+		"an earlier journal":     {old: true, want: outcome{ID: 2, Expires: 5*time.Minute + time.Minute, Open: 1}},
+	} {
+		r := start(t, unchecked(t, askTeam), nil)
+		r.send()
+		r.must(asking)
+		first := r.s.Questions[0].Asked
+		r.now = r.now.Add(max(test.late, time.Minute) - 4*time.Second) // three events follow, one of which is the asking
+		r.must(TurnReconciled{Turn: 1, Attempt: 1, Finding: cmp.Or(test.finding, FindingInterrupted), KeepAsked: !test.old})
+		if len(r.s.Questions) != 0 || !r.s.WakeAt.IsZero() {
+			t.Errorf("%s: open between the attempts: %+v", name, r.s.Questions)
+		}
+		if test.ahead != "" {
+			_, err := r.do(QuestionAnswered{Question: 1, Answer: "z", Kept: true})
+			if _, wrong := errors.AsType[*AnswerError](err); !wrong {
+				t.Errorf("%s: %v", name, err)
+			}
+			r.must(QuestionAnswered{Question: 1, Answer: test.ahead, By: "ada", Kept: true})
+			if _, err := r.do(QuestionAnswered{Question: 1, Answer: test.ahead, Kept: true}); !errors.Is(err, ErrStale) {
+				t.Errorf("%s: answered twice: %v", name, err)
+			}
+		}
+		r.send()
+		again := asking
+		again.Attempt = 2
+		if test.change != nil {
+			test.change(&again)
+		}
+		again = AskedBefore(r.s, again)
+		r.now = first.Add(max(test.late, time.Minute))
+		effects := r.must(again)
+		got := outcome{ID: cmp.Or(again.Question, r.s.LastQuestion), Open: len(r.s.Questions)}
+		if got.Open > 0 {
+			if r.s.Questions[0].ID != got.ID {
+				t.Errorf("%s: %+v", name, r.s.Questions)
+			}
+			got.Expires = r.s.Questions[0].Expires.Sub(first).Truncate(time.Minute)
+		} else {
+			got.Answered = effect[AnswerQuestion](t, effects).Answer
+		}
+		if got != test.want {
+			t.Errorf("%s: %+v, want %+v", name, got, test.want)
+		}
+		if _, err := r.do(again); err == nil && again.Question != 0 {
+			t.Errorf("%s: one question twice under the number %d", name, again.Question)
+		}
 	}
 }

@@ -62,7 +62,7 @@ func anyEvent(rt *rapid.T, s State) EventBody {
 	t := s.Turns[0]
 	f := anyFinish(rt)
 	f.Turn, f.Attempt = t.ID, t.Attempt
-	reconciled := TurnReconciled{Turn: t.ID, Attempt: t.Attempt, Output: "found",
+	reconciled := TurnReconciled{Turn: t.ID, Attempt: t.Attempt, Output: "found", Usage: f.Usage, Cost: f.Cost, Unpriced: f.Unpriced,
 		Finding: rapid.SampledFrom([]Finding{FindingNotConsumed, FindingInterrupted, FindingFinished, FindingUnknown}).Draw(rt, "finding")}
 	switch t.State {
 	case TurnPending:

@@ -124,6 +124,9 @@ func nextEvent(rt *rapid.T, s State, now time.Time) EventBody {
 			TaskSpawned{Turn: f.Turn, Attempt: f.Attempt, Task: "S"},
 		}).Draw(rt, "event")
 	}
+	if body := askAgain(s, now); body != nil && rapid.Bool().Draw(rt, "asks again") {
+		return body
+	}
 	var possible []EventBody
 	if !s.WakeAt.IsZero() {
 		possible = append(possible, TimerFired{})
@@ -136,8 +139,11 @@ func nextEvent(rt *rapid.T, s State, now time.Time) EventBody {
 		possible = append(possible, QuestionAnswered{Question: q.ID, Answer: rapid.SampledFrom(append([]string{AnswerAllow, AnswerAllow, AnswerDeny, "x"}, q.Choices...)).Draw(rt, "answer"), By: "x"})
 	}
 	for _, t := range s.Turns {
+		for _, q := range t.Asked {
+			possible = append(possible, QuestionAnswered{Question: q.ID, Answer: AnswerAllow, By: "x", Kept: true})
+		}
 		f := anyEnd(rt, t, now)
-		reconciled := TurnReconciled{Turn: t.ID, Attempt: t.Attempt, Output: "found",
+		reconciled := TurnReconciled{Turn: t.ID, Attempt: t.Attempt, Output: "found", KeepAsked: rapid.Bool().Draw(rt, "keep"), Usage: f.Usage, Cost: f.Cost, Unpriced: f.Unpriced,
 			Finding: rapid.SampledFrom([]Finding{FindingNotConsumed, FindingInterrupted, FindingFinished, FindingUnknown}).Draw(rt, "finding")}
 		switch {
 		case t.Kind == KindGate:
@@ -158,10 +164,30 @@ func nextEvent(rt *rapid.T, s State, now time.Time) EventBody {
 				Status: rapid.SampledFrom([]TaskState{TaskRunning, TaskWaiting, TaskPaused}).Draw(rt, "child"), Starting: rapid.Bool().Draw(rt, "starting"),
 			}
 			possible = append(possible, f, f, f, f, reconciled, report, LimitReached{Turn: t.ID, Attempt: t.Attempt, Note: "enough"},
-				QuestionAsked{Turn: t.ID, Attempt: t.Attempt, Kind: QuestionApproval, Text: "may I?"}, QuestionAsked{Turn: t.ID, Attempt: t.Attempt, Kind: QuestionText, Text: "who?"})
+				AskedBefore(s, QuestionAsked{Turn: t.ID, Attempt: t.Attempt, Kind: QuestionApproval, Text: "may I?"}),
+				AskedBefore(s, QuestionAsked{Turn: t.ID, Attempt: t.Attempt, Kind: QuestionText, Text: "who?"}))
 		}
 	}
 	return rapid.SampledFrom(possible).Draw(rt, "event")
+}
+
+// askAgain leads to a question that comes again, which chance alone seldom does.
+func askAgain(s State, now time.Time) EventBody {
+	for _, t := range s.Turns {
+		switch {
+		case t.State == TurnAwaitingApproval:
+			return TurnReconciled{Turn: t.ID, Attempt: t.Attempt, Finding: FindingInterrupted, KeepAsked: true}
+		case len(t.Asked) == 0 || s.Status == TaskPaused:
+		case t.State == TurnPending && !t.NotBefore.After(now):
+			return TurnSending{Turn: t.ID, Attempt: t.Attempt, ClientMessageID: "m", Runtime: Runtime{AgentID: t.Node}}
+		case t.State == TurnSent:
+			return TurnAccepted{Turn: t.ID, Attempt: t.Attempt}
+		case t.State == TurnRunning:
+			q := t.Asked[0]
+			return AskedBefore(s, QuestionAsked{Turn: t.ID, Attempt: t.Attempt, Kind: q.Kind, Text: q.Text, Tool: q.Tool, Argument: q.Argument, Choices: q.Choices})
+		}
+	}
+	return nil
 }
 
 // TestDecideAlways drives random teams with random events and checks what
@@ -169,7 +195,7 @@ func nextEvent(rt *rapid.T, s State, now time.Time) EventBody {
 func TestDecideAlways(t *testing.T) {
 	t.Parallel()
 	// How often the tasks of this test met what it is about.
-	var met struct{ forked, joined, paused, resumed, ended, stopped, answered, goneOn int }
+	var met struct{ forked, joined, paused, resumed, ended, stopped, answered, askedAgain, goneOn int }
 	rapid.Check(t, func(rt *rapid.T) {
 		team := branchingTeam(rt, t)
 		r := start(t, team, map[string]any{"goal": rapid.SampledFrom([]string{"", "g"}).Draw(rt, "goal")})
@@ -192,12 +218,17 @@ func TestDecideAlways(t *testing.T) {
 				met.answered++
 			}
 		}
+		for _, e := range r.log {
+			if b, asked := e.Body.(QuestionAsked); asked && b.Question != 0 {
+				met.askedAgain++
+			}
+		}
 		if slices.ContainsFunc(r.log, func(e Event) bool { return e.Body.EventType() == ResumeRequested{}.EventType() }) {
 			met.resumed++
 		}
 	})
 	t.Logf("%+v", met)
-	if met.forked == 0 || met.joined == 0 || met.paused == 0 || met.resumed == 0 || met.ended == 0 || met.stopped == 0 || met.answered == 0 || met.goneOn == 0 {
+	if met.forked == 0 || met.joined == 0 || met.paused == 0 || met.resumed == 0 || met.ended == 0 || met.stopped == 0 || met.answered == 0 || met.askedAgain == 0 || met.goneOn == 0 {
 		t.Errorf("the test says nothing of some of it: %+v", met)
 	}
 }
@@ -229,6 +260,7 @@ func drive(rt *rapid.T, t testing.TB, r *run) (ended int) {
 		atRest(rt, r.team, r.s)
 		paidFor(rt, r.team, before, r.s, body, effects)
 		askedFirst(rt, r.team, before, body, effects)
+		askedOnce(rt, before, r.s, body)
 	}
 	if !r.s.Status.Terminal() {
 		if r.s.Attempts <= 40 && len(r.s.Turns) == 0 && r.s.Status != TaskPaused {
@@ -242,6 +274,48 @@ func drive(rt *rapid.T, t testing.TB, r *run) (ended int) {
 	replay(rt, t, r.team, r)
 	story(rt, r)
 	return ended
+}
+
+// askedOnce checks that every number is that of one question, and that one which
+// comes again is the same as before.
+func askedOnce(rt *rapid.T, before, s State, body EventBody) {
+	seen := map[int]bool{}
+	note := func(id int) {
+		if seen[id] || id < 1 || id > s.LastQuestion {
+			rt.Fatalf("question %d of %d, of those before: %v", id, s.LastQuestion, seen)
+		}
+		seen[id] = true
+	}
+	last := 0
+	for _, q := range s.Questions {
+		if note(q.ID); q.ID < last {
+			rt.Fatalf("the questions are not in their order: %+v", s.Questions)
+		}
+		last = q.ID
+	}
+	for _, t := range s.Turns {
+		for _, q := range t.Asked {
+			note(q.ID)
+		}
+		for _, a := range t.Answers {
+			note(a.Question)
+		}
+	}
+	b, asked := body.(QuestionAsked)
+	if !asked || b.Question == 0 {
+		return
+	}
+	if s.LastQuestion != before.LastQuestion {
+		rt.Fatalf("question %d came again, and a number was given out", b.Question)
+	}
+	for _, t := range before.Turns {
+		for _, q := range t.Asked {
+			same := q.Kind == b.Kind && q.Text == b.Text && q.Turn == b.Turn
+			if q.ID == b.Question && !same {
+				rt.Fatalf("%+v came again as %+v", q, b)
+			}
+		}
+	}
 }
 
 // goneOnFrom begins another task with what was alive at some moment of one that

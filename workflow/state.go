@@ -53,6 +53,10 @@ type State struct {
 	Workspace string `json:"workspace,omitempty"`
 	// GitBranch is the branch of the workspace, where it is a worktree of the task's own.
 	GitBranch string `json:"git_branch,omitempty"`
+	// WorkspaceOf is the task whose workspace this one works in; empty for its own.
+	WorkspaceOf string `json:"workspace_of,omitempty"`
+	// Place is what is known of the workspace of the task's own.
+	Place Place `json:"place,omitzero"`
 	// Parent is the turn of another task that this one was started by; nil for a
 	// task that a person submitted.
 	Parent *Parent `json:"parent,omitempty"`
@@ -135,6 +139,10 @@ type Parent struct {
 	// Spawned says that an agent spawned this task in that turn and does not wait for it.
 	Spawned bool `json:"spawned,omitempty"`
 }
+
+// Waits says that the parent waits for this task: it is a sub-team's, and not a
+// spawned one. A task without a parent has nobody who waits.
+func (p *Parent) Waits() bool { return p != nil && !p.Spawned }
 
 // Branch is one of several lines of work that run at the same time. A branch
 // sees the nodes and conversations of its own, and the nodes of the branch
@@ -327,6 +335,9 @@ type Turn struct {
 	Recoveries int `json:"recoveries,omitempty"`
 	// Answers are those that nobody was there to hear, for when the turn asks the same again.
 	Answers []KeptAnswer `json:"answers,omitempty"`
+	// Asked are the questions that were open when contact with the turn was lost, for
+	// when it asks the same again. They can be answered meanwhile.
+	Asked []Question `json:"asked,omitempty"`
 	// Named says that the turn ended as uncertain and that only rules which name
 	// that reason are asked.
 	Named bool `json:"named,omitempty"`
@@ -344,6 +355,8 @@ type Turn struct {
 
 // KeptAnswer is a person's answer to what a turn asked before contact with it was lost.
 type KeptAnswer struct {
+	// Question is the ID that the question had.
+	Question int          `json:"question,omitempty"`
 	Kind     QuestionKind `json:"kind"`
 	Text     string       `json:"text"`
 	Tool     string       `json:"tool,omitempty"`

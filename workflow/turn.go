@@ -205,16 +205,24 @@ func (d *decision) reconciled(b TurnReconciled) error {
 	if b.ConversationLost {
 		delete(d.s.Conversations, t.key())
 	}
+	if b.KeepAsked {
+		t.Asked = append(slices.Clone(t.Asked), d.asked(t.ID)...)
+	}
 	d.dropQuestions(t.ID)
 	if b.Finding != FindingFinished { // which counts it with the end
-		d.charge(t.Branch, 0, b.Usage, 0)
+		d.charge(t.Branch, 0, b.Usage, b.Cost)
+		if b.Unpriced {
+			d.unpriced(b.Model)
+		}
 	}
 	switch b.Finding {
 	case FindingFinished:
 		if err := moveTurn(t, turnFinish, d.event); err != nil {
 			return err
 		}
-		return d.conclude(d.take(b.Turn), TurnFinished{Reason: ReasonEndTurn, Output: b.Output, OutputFile: b.OutputFile, Usage: b.Usage})
+		return d.conclude(d.take(b.Turn), TurnFinished{
+			Reason: ReasonEndTurn, Output: b.Output, OutputFile: b.OutputFile, Usage: b.Usage, Model: b.Model, Cost: b.Cost, Unpriced: b.Unpriced,
+		})
 	case FindingNotConsumed:
 		if err := moveTurn(t, turnNotSent, d.event); err != nil {
 			return err

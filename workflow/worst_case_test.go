@@ -63,6 +63,9 @@ func TestWorstCase(t *testing.T) {
   - {from: "*", on: [end_turn, error, llm_api_error, max_tokens_exceeded, cancelled, invalid_llm_response, invalid_tool_call, max_steps, no_tool_call, tool_rule,
       insufficient_credits, context_window_overflow_in_system_prompt, turn_timeout, stalled, connection_lost, no_outcome, uncertain, yes, no], to: failed}
   - {from: "*", on: "*", to: a}`, WorstCase{Unbounded: true, Loop: []int{2}}},
+		"a rule that names uncertain goes first": {"", `
+  - {from: "*", on: "*", to: failed}
+  - {from: "*", on: uncertain, retry: {max: 2, backoff: 0s}}`, WorstCase{Turns: 3, Time: 90 * time.Minute, Exact: true, BoundBy: BoundByRules}},
 		"too much to play through": {"", `
   - {from: a, on: end_turn, to: a, max: 100000}
   - {from: a, on: error, retry: {max: 100000}}
@@ -217,6 +220,13 @@ func mostTurns(t *testing.T, team *Team, s State, known map[string]int) int {
 		f := TurnFinished{Turn: turn.ID, Attempt: turn.Attempt, Reason: reason}
 		switch reason {
 		case ReasonNoOutcome, ReasonBudgetExceeded:
+			continue
+		case ReasonUncertain:
+			lost := step(step(s, TurnSending{Turn: turn.ID, Attempt: turn.Attempt}), TurnReconciled{Turn: turn.ID, Attempt: turn.Attempt, Finding: FindingUnknown})
+			if len(lost.Questions) > 0 {
+				lost = step(lost, QuestionAnswered{Question: lost.Questions[0].ID, Answer: AnswerFail})
+			}
+			most = max(most, mostTurns(t, team, lost, known))
 			continue
 		case "yes", "no":
 			f.Reason, f.Outcome = ReasonEndTurn, string(reason)

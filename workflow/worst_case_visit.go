@@ -134,6 +134,12 @@ func (v *visits) choices(node string, reminder bool) []choice {
 		if reason == ReasonBudgetExceeded || reason == ReasonNoOutcome && !reminder {
 			continue
 		}
+		if reason == ReasonUncertain {
+			for _, c := range v.uncertain(node) {
+				add(c)
+			}
+			continue
+		}
 		add(v.choice(node, reason, true, func(*Rule) bool { return true }))
 		if agent == nil || !slices.Contains(agent.ControllerTools, ToolHandoff) || reason != ReasonEndTurn && !slices.Contains(agent.Outcomes, string(reason)) {
 			continue
@@ -145,6 +151,20 @@ func (v *visits) choices(node string, reminder bool) []choice {
 		}
 	}
 	return out
+}
+
+// uncertain lists what can follow where it cannot be known whether a turn ran:
+// the rules that name it go before all others, which try nothing again.
+func (v *visits) uncertain(node string) []choice {
+	names := func(r *Rule) bool { return slices.Contains(r.On, ReasonUncertain) }
+	var out []choice
+	if c := v.choice(node, ReasonUncertain, true, names); len(c.rules) > 0 {
+		out = append(out, c)
+		if c.rules[len(c.rules)-1].sure() {
+			return out
+		}
+	}
+	return append(out, v.choice(node, ReasonUncertain, true, func(r *Rule) bool { return r.Retry == nil || names(r) }))
 }
 
 // choice lists the rules about a reason that are allowed; with untilSure up to

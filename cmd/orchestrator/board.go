@@ -108,22 +108,22 @@ func (b *board) totals() string {
 	return strings.Join(parts, " · ")
 }
 
-// batchBar is how far a batch is.
-type batchBar struct {
+// batchCount is how far a batch is.
+type batchCount struct {
 	name                        string
 	total, ended, failed, going int
 }
 
 // batches are those of which something has not ended.
-func (b *board) batches() []batchBar {
-	byName := map[string]*batchBar{}
+func (b *board) batches() []batchCount {
+	byName := map[string]*batchCount{}
 	for _, s := range b.tasks {
 		if s.Batch == "" {
 			continue
 		}
 		bar := byName[s.Batch]
 		if bar == nil {
-			bar = &batchBar{name: s.Batch}
+			bar = &batchCount{name: s.Batch}
 			byName[s.Batch] = bar
 		}
 		bar.total++
@@ -137,18 +137,18 @@ func (b *board) batches() []batchBar {
 			bar.going++
 		}
 	}
-	var out []batchBar
+	var out []batchCount
 	for _, bar := range byName {
 		if bar.ended < bar.total {
 			out = append(out, *bar)
 		}
 	}
-	slices.SortFunc(out, func(a, b batchBar) int { return cmp.Compare(a.name, b.name) })
+	slices.SortFunc(out, func(a, b batchCount) int { return cmp.Compare(a.name, b.name) })
 	return out
 }
 
 // line draws the bar.
-func (b batchBar) line(width int) string {
+func (b batchCount) line(width int) string {
 	width = max(min(width, 40), 5)
 	full := 0
 	if b.total > 0 {

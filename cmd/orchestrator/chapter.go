@@ -23,6 +23,7 @@ const (
 	newsStopping                 // a step was told to end because of a limit
 	newsPaused
 	newsResumed
+	newsWorkspace // the task has a workspace now, or waits for one
 	newsCancelled // somebody asked for the end of the task
 )
 
@@ -59,6 +60,17 @@ func (c *chapter) event(body workflow.EventBody) {
 	case workflow.TaskSubmitted:
 		s.Task, s.Team, s.Revision, s.Parent, s.Origin = b.Task, b.Team, b.Revision, b.Parent, b.Origin
 		s.Input, s.Workspace, s.GitBranch, s.Submitted = b.Input, b.Workspace, b.GitBranch, c.at
+	case workflow.WorkspaceWaits:
+		s.WorkspaceWait = b.Detail
+		c.add(news{kind: newsWorkspace})
+	case workflow.WorkspaceReady:
+		s.WorkspaceWait = ""
+		if b.Directory != s.Workspace || b.GitBranch != s.GitBranch {
+			s.Workspace, s.GitBranch = b.Directory, b.GitBranch
+			c.add(news{kind: newsWorkspace})
+		}
+	case workflow.WorkspaceFailed:
+		s.WorkspaceWait = ""
 	case workflow.TurnSending, workflow.TurnAccepted, workflow.TurnFinished, workflow.TurnReconciled, workflow.ChildReported:
 		c.turnEvent(body)
 	case workflow.GateAnswered:
@@ -111,6 +123,8 @@ func (c *chapter) turnEvent(body workflow.EventBody) {
 			c.end(st)
 		}
 	case workflow.TurnReconciled:
+		s.Usage = s.Usage.Add(b.Usage)
+		s.Cost.turn(costsOf(b))
 		if st := s.find(b.Turn, b.Attempt); st != nil {
 			st.Reconciled = &b
 			c.end(st)
@@ -136,10 +150,18 @@ func (c *chapter) turnSays(body workflow.EventBody) {
 	s := c.story
 	switch b := body.(type) {
 	case workflow.QuestionAsked:
-		q := &question{ID: len(s.questions) + 1, QuestionAsked: b, Asked: c.at}
+		q := &question{ID: b.Question, QuestionAsked: b, Asked: c.at}
+		before := s.question(b.Question)
+		if b.Question == 0 {
+			s.lastQuestion++
+			q.ID = s.lastQuestion
+		}
 		s.questions = append(s.questions, q)
 		if st := s.find(b.Turn, b.Attempt); st != nil {
 			q.Expires = s.questionExpires(st.Node, c.at)
+			if before != nil && before.Expires.After(c.at) {
+				q.Expires = before.Expires
+			}
 			st.Questions = append(st.Questions, q)
 			c.add(news{kind: newsAsked, step: st, question: q})
 		}
@@ -185,7 +207,7 @@ func (c *chapter) effect(effect workflow.Effect) {
 			ID: f.Question.ID, Asked: c.at,
 			QuestionAsked: workflow.QuestionAsked{Turn: f.Question.Turn, Attempt: f.Question.Attempt, Kind: f.Question.Kind, Text: f.Question.Text, Choices: f.Question.Choices},
 		}
-		s.questions = append(s.questions, q)
+		s.questions, s.lastQuestion = append(s.questions, q), q.ID
 		if st := s.find(q.Turn, q.Attempt); st != nil {
 			st.Questions = append(st.Questions, q)
 			c.add(news{kind: newsAsked, step: st, question: q})

@@ -178,7 +178,7 @@ func (c control) done(ctx context.Context, what string) error {
 		fmt.Fprintln(c.app.stdout, what)
 	}
 	root := c.task
-	for root.Parent != nil && !root.Parent.Spawned {
+	for root.Parent.Waits() {
 		parent, err := c.Task(ctx, root.Parent.Task)
 		if err != nil {
 			return err

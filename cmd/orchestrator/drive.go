@@ -86,8 +86,24 @@ func (d *drive) run(ctx context.Context) error {
 	state, err := d.follow(ctx, &updates)
 	after := context.WithoutCancel(ctx)
 	changes := ""
-	if state.Status.Terminal() && d.sameMachine() {
-		changes = gitChanges(after, told.state.Workspace, base)
+	if state.Status.Terminal() {
+		switch {
+		case state.Place.Kind == workflow.PlaceWorktree:
+			for _, field := range placeFields(state.Place) {
+				if changes != "" {
+					changes += "\n  "
+				}
+				changes += field[0] + ": " + field[1]
+			}
+			if changes != "" {
+				changes = "branch " + state.GitBranch + "\n  " + changes
+			}
+		case !d.sameMachine():
+		case told.state.Workspace == "":
+			changes = gitChanges(after, state.Workspace, gitBase(after, state.Workspace, told.state.Created))
+		default:
+			changes = gitChanges(after, told.state.Workspace, base)
+		}
 	}
 	return d.conclude(ctx, state, err, changes)
 }

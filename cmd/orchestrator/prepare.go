@@ -129,7 +129,7 @@ func (s *submission) placeForDaemon(sameMachine bool) (err error) {
 		}
 		return nil
 	}
-	directory, err := s.team.WorkspaceDirectory(someTask, s.input)
+	directory, _, err := s.team.WorkspaceDirectory(someTask, s.input)
 	if err != nil || directory == "" || filepath.IsAbs(directory) {
 		return err
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/seed-e05a5b32/orchestrator/appclient"
 	"github.com/seed-e05a5b32/orchestrator/orchestrator"
 	"github.com/seed-e05a5b32/orchestrator/orchestrator/engine"
+	"github.com/seed-e05a5b32/orchestrator/orchestrator/schedule"
 	"github.com/seed-e05a5b32/orchestrator/orchestrator/store"
 	"github.com/seed-e05a5b32/orchestrator/workflow"
 )
@@ -98,6 +99,9 @@ func diagnoseStore(err error) (what, todo string, ok bool) {
 	if e, is := errors.AsType[*store.StorageError](err); is {
 		what, todo = diagnoseStorage(e)
 		return what, todo, true
+	}
+	if e, is := errors.AsType[*schedule.UnknownError](err); is {
+		return e.Error(), "", true
 	}
 	switch {
 	case errors.Is(err, store.ErrNoStore):

@@ -125,7 +125,7 @@ func (a *app) resumable(ctx context.Context, r reader, f runFlags) (taskStory, e
 
 // wholeTask is the task that a sub-team's task belongs to: it is driven as a whole.
 func wholeTask(ctx context.Context, r reader, found taskStory) (taskStory, error) {
-	for found.state.Parent != nil && !found.state.Parent.Spawned {
+	for found.state.Parent.Waits() {
 		parent, err := r.Story(ctx, found.state.Parent.Task)
 		if err != nil {
 			return taskStory{}, err

@@ -268,6 +268,14 @@ func (v *storyView) text(name, text string) {
 func (v *storyView) end(st *step) {
 	if r := st.Reconciled; r != nil {
 		v.field("found", strings.TrimSuffix(findingText(r.Finding)+": "+r.Detail, ": "))
+		used := costsOf(*r)
+		v.field("usage", usageText(r.Usage, 0))
+		v.field("model", r.Model)
+		v.field("cost", costOf(&used))
+		v.field("output file", r.OutputFile)
+		if r.ConversationLost {
+			v.field("conversation", "of no more use; the agent gets a new one")
+		}
 	}
 	if f := st.Finished; f != nil {
 		v.field("stopped", string(f.Reason))
@@ -402,6 +410,9 @@ func (v *storyView) ending(s *story, told taskStory) {
 	if r := s.Result; r != nil {
 		v.printf("%s at %s, after %s · %s\n", v.status(told.state), formatTime(r.At, v.loc), formatElapsed(r.At.Sub(s.Submitted)), s.totals())
 		v.field("why", r.Explanation)
+		for _, field := range placeFields(told.state.Place) {
+			v.field(field[0], field[1])
+		}
 		if r.State == workflow.TaskFailed {
 			v.field("what to do", remedy(s))
 		}

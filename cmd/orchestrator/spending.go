@@ -32,6 +32,11 @@ func (c *spending) turn(f workflow.TurnFinished) {
 	}
 }
 
+// costsOf is what was seen to be used of a turn that was looked up.
+func costsOf(r workflow.TurnReconciled) workflow.TurnFinished {
+	return workflow.TurnFinished{Usage: r.Usage, Model: r.Model, Cost: r.Cost, Unpriced: r.Unpriced}
+}
+
 // child adds what the task of a sub-team has cost since it had cost before.
 func (c *spending) child(r workflow.ChildReported, before int64) {
 	c.Known += r.Cost - before

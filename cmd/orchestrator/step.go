@@ -140,10 +140,13 @@ func (st *step) tokens() int64 {
 	if st.Kind == workflow.KindTeam {
 		return st.ChildUsage.TotalTokens
 	}
-	if st.Finished == nil {
-		return 0
+	switch {
+	case st.Finished != nil:
+		return st.Finished.Usage.TotalTokens
+	case st.Reconciled != nil:
+		return st.Reconciled.Usage.TotalTokens
 	}
-	return st.Finished.Usage.TotalTokens
+	return 0
 }
 
 // next says where the task went from here, and by which rule.

@@ -17,9 +17,11 @@ type story struct {
 	Input     map[string]any
 	Workspace string
 	GitBranch string
-	Parent    *workflow.Parent
-	Origin    *workflow.Origin
-	Submitted time.Time
+	// WorkspaceWait says what the task waits for before it has a workspace.
+	WorkspaceWait string
+	Parent        *workflow.Parent
+	Origin        *workflow.Origin
+	Submitted     time.Time
 	// Start is the handoff that chose the first node.
 	Start *workflow.Handoff
 	Steps []*step
@@ -34,9 +36,10 @@ type story struct {
 	Cost        spending
 
 	// team gives the deadlines of gates and questions; they are zero without it.
-	team      *workflow.Team
-	latest    map[int]*step // by turn
-	questions []*question   // by ID, from 1
+	team         *workflow.Team
+	latest       map[int]*step // by turn
+	questions    []*question   // in the order of asking; one is asked again under its number
+	lastQuestion int
 }
 
 // step is one attempt at one visit of a node: a turn of an agent, a run of a
@@ -137,10 +140,12 @@ func (s *story) find(turn, attempt int) *step {
 
 // question returns one by its ID, or nil.
 func (s *story) question(id int) *question {
-	if id < 1 || id > len(s.questions) {
-		return nil
+	for _, q := range slices.Backward(s.questions) {
+		if q.ID == id {
+			return q
+		}
 	}
-	return s.questions[id-1]
+	return nil
 }
 
 // gateExpires is when a gate that opens at a time expires.

@@ -62,8 +62,9 @@ func newResume(a *app) *cobra.Command {
 		Use:   "resume TASK",
 		Short: "Go on with a paused task, with higher limits if wanted",
 		Long: `Records that a paused task goes on, and adds to its limits what the flags say.
-Only limits that the task has, or a branch of it that runs, can be raised. A daemon then goes on; without
-one "orchestrator run --resume TASK" drives it. A turn that was cut off at the limit is continued, not repeated.` + notRunning,
+Only limits that the task has, or a branch of it that has reached one, can be raised.
+A daemon then goes on; without one "orchestrator run --resume TASK" drives it. A turn
+that was cut off at the limit is continued, not repeated.` + notRunning,
 		Example: `  orchestrator resume 01JDQ7 --turns 10
   orchestrator resume 01JDQ7 --tokens 100000 --duration 1h --cost 2.50`,
 		Args: arguments(1, 1, "a task"),
@@ -124,16 +125,12 @@ func (c control) resume(ctx context.Context, by string, raise workflow.Limits) e
 		}
 		return usage(fmt.Errorf("task %s is %s, not paused\n  go on with: orchestrator run --resume %s", c.task.Task, c.task.Status, c.task.Task))
 	}
-	told, err := c.Story(ctx, c.task.Task)
-	if err != nil {
-		return err
-	}
-	if err := raisable(told.team.Raisable(c.task), raise); err != nil {
-		return usage(fmt.Errorf("task %s %w", c.task.Task, err))
-	}
 	state, err := c.Resume(ctx, c.task.Task, by, raise)
 	if byParent, ok := errors.AsType[*workflow.PausedByParentError](err); ok {
 		return usage(fmt.Errorf("%w\n  go on with: %s", byParent, pausedOf(c.task).command(c.place)))
+	}
+	if none, ok := errors.AsType[*workflow.RaiseError](err); ok {
+		return usage(fmt.Errorf("%w: leave --%s out", none, strings.Join(none.Limits, " and --")))
 	}
 	if err != nil {
 		return err
@@ -147,22 +144,6 @@ func (c control) resume(ctx context.Context, by string, raise workflow.Limits) e
 		return quietExit(exitPaused)
 	}
 	return c.done(ctx, "resumed: "+state.Task+raiseText(raise))
-}
-
-// raisable refuses to raise what is not limited. Its error continues a sentence
-// that begins with the task.
-func raisable(has, raise workflow.Limits) error {
-	switch {
-	case raise.Turns > 0 && has.Turns == 0:
-		return errors.New("has no limit of turns that could be raised: leave --turns out")
-	case raise.Tokens > 0 && has.Tokens == 0:
-		return errors.New("has no limit of tokens that could be raised: leave --tokens out")
-	case raise.Duration > 0 && has.Duration == 0:
-		return errors.New("has no limit of time that could be raised: leave --duration out")
-	case raise.Cost > 0 && has.Cost == 0:
-		return errors.New("has no limit of money that could be raised: leave --cost out")
-	}
-	return nil
 }
 
 func newCancel(a *app) *cobra.Command {

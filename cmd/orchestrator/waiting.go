@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 	"time"
@@ -13,7 +14,7 @@ import (
 func waitingFor(s workflow.State, v *storyView) []string {
 	loc := v.loc
 	if s.Status == workflow.TaskQueued {
-		return []string{"waits to be taken up"}
+		return []string{cmp.Or(placeWait(s), "waits to be taken up")}
 	}
 	var out []string
 	if s.Status == workflow.TaskPaused {

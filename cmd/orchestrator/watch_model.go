@@ -204,7 +204,7 @@ func (m watchModel) tableHeight() int { return max(m.height-4-len(m.bars()), 1) 
 // maxBars is how many batches are shown.
 const maxBars = 5
 
-func (m watchModel) bars() []batchBar {
+func (m watchModel) bars() []batchCount {
 	bars := m.board.batches()
 	return bars[:min(len(bars), maxBars)]
 }

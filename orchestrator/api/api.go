@@ -11,6 +11,7 @@ import (
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 	"github.com/rs/zerolog"
 
+	"github.com/seed-e05a5b32/orchestrator/orchestrator/batch"
 	"github.com/seed-e05a5b32/orchestrator/orchestrator/notify"
 	"github.com/seed-e05a5b32/orchestrator/orchestrator/schedule"
 	"github.com/seed-e05a5b32/orchestrator/workflow"
@@ -82,6 +83,7 @@ func New(o Options) *API {
 	a.registerAsks()
 	a.registerEvents()
 	a.registerSchedules()
+	a.registerBatches()
 	a.nameGoTypes()
 	a.mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		a.write(w, &Problem{Type: problemType("not-found"), Title: "Not found", Status: http.StatusNotFound, Detail: "there is nothing at " + r.Method + " " + r.URL.Path + "; the operations are described at /openapi.json"})
@@ -102,6 +104,24 @@ func schemaName(t reflect.Type, hint string) string {
 	switch named {
 	case reflect.TypeFor[workflow.Problem]():
 		return "ProblemDetail"
+	case reflect.TypeFor[batch.View]():
+		return "Batch"
+	case reflect.TypeFor[batch.Counts]():
+		return "BatchCounts"
+	case reflect.TypeFor[batch.Options]():
+		return "BatchOptions"
+	case reflect.TypeFor[batch.Change]():
+		return "BatchChange"
+	case reflect.TypeFor[batch.ItemView]():
+		return "BatchItem"
+	case reflect.TypeFor[batch.Report]():
+		return "BatchReport"
+	case reflect.TypeFor[batch.ReportItem]():
+		return "BatchReportItem"
+	case reflect.TypeFor[batch.Totals]():
+		return "BatchTotals"
+	case reflect.TypeFor[batch.Threshold]():
+		return "BatchThreshold"
 	case reflect.TypeFor[schedule.View]():
 		return "Schedule"
 	case reflect.TypeFor[schedule.FireView]():
@@ -126,6 +146,7 @@ func goPackages() map[string]string {
 	return map[string]string{
 		module + "workflow":              "workflow",
 		module + "orchestrator/api":      "api",
+		module + "orchestrator/batch":    "batch",
 		module + "orchestrator/schedule": "schedule",
 		module + "orchestrator/notify":   "notify",
 	}
@@ -159,7 +180,9 @@ func isExported(name string) bool { return name[0] >= 'A' && name[0] <= 'Z' }
 // operation registers an operation; its errors become problems.
 func operation[I, O any](a *API, op huma.Operation, handler func(context.Context, *I) (*O, error)) {
 	op.Security = []map[string][]string{{"token": {}}, {}}
-	op.MaxBodyBytes = a.o.MaxBody
+	if op.MaxBodyBytes == 0 {
+		op.MaxBodyBytes = a.o.MaxBody
+	}
 	op.Errors = append(op.Errors, http.StatusUnauthorized, http.StatusForbidden, http.StatusInternalServerError)
 	huma.Register(a.huma, op, func(ctx context.Context, input *I) (*O, error) {
 		ctx, cancel := context.WithTimeout(ctx, a.o.RequestTimeout)

@@ -147,13 +147,13 @@ type sender func(id int64, event string, data any) error
 // stream serves a source for as long as the client listens. Nothing waits for the
 // client but this goroutine: where it is too slow for the subscription, it goes on
 // from the store.
-func (a *API) stream(_ context.Context, from source, progress, follow bool) (*huma.StreamResponse, error) {
+func (a *API) stream(ctx context.Context, from source, progress, follow bool) (*huma.StreamResponse, error) {
 	select {
 	case a.streams <- struct{}{}:
 	default:
-		return nil, a.problem(context.Background(), ErrBusy)
+		return nil, a.problem(ctx, ErrBusy)
 	}
-	return &huma.StreamResponse{Body: func(hctx huma.Context) {
+	return &huma.StreamResponse{Body: func(hctx huma.Context) { //nolint:contextcheck // it has the context of the request in hctx
 		defer func() { <-a.streams }()
 		r, w := humago.Unwrap(hctx)
 		w.Header().Set("Content-Type", "text/event-stream")

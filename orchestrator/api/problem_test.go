@@ -7,11 +7,13 @@ import (
 	"net/http"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/seed-e05a5b32/orchestrator/orchestrator/batch"
 	"github.com/seed-e05a5b32/orchestrator/orchestrator/engine"
+	"github.com/seed-e05a5b32/orchestrator/orchestrator/notify"
+	"github.com/seed-e05a5b32/orchestrator/orchestrator/schedule"
 	"github.com/seed-e05a5b32/orchestrator/orchestrator/store"
 	"github.com/seed-e05a5b32/orchestrator/workflow"
 )
@@ -24,12 +26,19 @@ func TestProblems(t *testing.T) {
 		status int
 	}{
 		{&UnknownTeamError{Name: "x", Known: []string{"a", "b"}}, 404},
+		{&schedule.UnknownError{Name: "x", Known: []string{"a", "b"}}, 404},
+		{&notify.UnknownTargetError{Name: "x", Known: []string{"a"}}, 404},
+		{&store.RemovedError{Key: "k", Task: "T", Team: "t", Status: workflow.TaskSucceeded}, 410},
 		{&store.AmbiguousError{Name: "01", Matches: []string{"01A", "01B"}, More: true}, 409},
 		{store.ErrNotFound, 404},
-		{&store.RemovedError{Key: "k", Task: "T", Team: "t", Status: workflow.TaskFailed, Ended: time.Unix(1, 0).UTC(), Removed: time.Unix(2, 0).UTC()}, 410},
+		{store.ErrBatchNotFound, 404},
+		{&batch.RefusedError{Batch: "B", Verb: batch.Pause, Status: batch.Done, Detail: "it is done"}, 409},
+		{&batch.KeyError{Key: "k", Batch: "B", Status: batch.Running, Differs: "items"}, 409},
+		{&batch.OptionsError{Detail: "canary is -1"}, 422},
 		{&engine.KeyError{Key: "k", Task: "T", State: workflow.TaskRunning, Differs: []string{"team"}}, 409},
 		{&workflow.OriginError{Task: "T", Detail: "has succeeded"}, 409},
 		{&workflow.PausedByParentError{Task: "T", Parent: "P"}, 409},
+		{&workflow.RaiseError{Task: "T", Limits: []string{"tokens"}}, 422},
 		{&workflow.TransitionError{Event: "pause_requested", Subject: "task", State: "paused"}, 409},
 		{&workflow.AnswerError{Choices: []string{"a"}}, 422},
 		{workflow.ErrTerminal, 409},

@@ -19,6 +19,7 @@ type Service interface {
 	Servers(ctx context.Context) ([]Server, error)
 
 	Schedules
+	Batches
 
 	// Teams are those that can be submitted by name.
 	Teams(ctx context.Context) ([]Team, error)

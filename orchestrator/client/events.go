@@ -183,9 +183,9 @@ func (d *Daemon) openStream(ctx context.Context, o *FollowOptions) (*http.Respon
 		after = &text
 	}
 	if o.Task != "" {
-		return d.api.ClientInterface.StreamTaskEvents(ctx, o.Task, &StreamTaskEventsParams{After: after, Progress: &o.Progress, Follow: &follow})
+		return d.api.StreamTaskEvents(ctx, o.Task, &StreamTaskEventsParams{After: after, Progress: &o.Progress, Follow: &follow})
 	}
-	return d.api.ClientInterface.StreamEvents(ctx, &StreamEventsParams{
+	return d.api.StreamEvents(ctx, &StreamEventsParams{
 		After: after, Progress: &o.Progress, Follow: &follow, Team: given(o.Team), Batch: given(o.Batch), Tree: given(o.Tree),
 	})
 }

@@ -14,8 +14,17 @@ func (e *Engine) Pause(ctx context.Context, task, by string) (workflow.State, er
 }
 
 // Resume goes on with a paused task, whose limits raise is added to. Errors:
-// as of Pause, and *workflow.PausedByParentError.
+// as of Pause, *workflow.PausedByParentError, and *workflow.RaiseError.
 func (e *Engine) Resume(ctx context.Context, task, by string, raise workflow.Limits) (workflow.State, error) {
+	ent := e.acquire(task)
+	state, team, err := e.current(ctx, ent)
+	e.release(ent)
+	if err == nil && state.Status == workflow.TaskPaused {
+		err = workflow.CheckRaise(team, state, raise, e.now())
+	}
+	if err != nil {
+		return state, err
+	}
 	return e.changeAll(ctx, task, workflow.ResumeRequested{By: by, Raise: raise})
 }
 

@@ -94,7 +94,7 @@ func (e *Engine) releaseLocked(ent *entry) {
 // decision and starts what follows from it. It waits while the store is
 // unavailable. Errors: those of workflow.Decide and of the store.
 func (e *Engine) apply(ctx context.Context, task string, body workflow.EventBody) (workflow.State, error) {
-	return e.applyThen(ctx, task, body, func(workflow.State, []workflow.Effect) {})
+	return e.applyThen(ctx, task, body, nil)
 }
 
 // applyNow is apply for those who must not wait for the store: while it is
@@ -116,15 +116,19 @@ func (e *Engine) applyNow(ctx context.Context, task string, body workflow.EventB
 		}
 		return e.applyNow(ctx, task, body) // it is over already
 	}
-	state, err := e.decideAgain(ctx, ent, body, e.raw, func(workflow.State, []workflow.Effect) {})
+	state, err := e.decideAgain(ctx, ent, body, e.raw, nil)
 	if errors.Is(err, store.ErrUnavailable) {
 		ent.loaded = false // it may be stored all the same
 	}
 	return state, err
 }
 
-// applyThen is apply, and calls then with the new state and the effects before another decision on the task can be made.
-func (e *Engine) applyThen(ctx context.Context, task string, body workflow.EventBody, then func(workflow.State, []workflow.Effect)) (workflow.State, error) {
+// followUp is called with an event, as it was decided, and what came of it before
+// another decision on the task can be made.
+type followUp func(body workflow.EventBody, next workflow.State, effects []workflow.Effect)
+
+// applyThen is apply with a followUp, which may be nil.
+func (e *Engine) applyThen(ctx context.Context, task string, body workflow.EventBody, then followUp) (workflow.State, error) {
 	ent := e.acquire(task)
 	defer e.release(ent)
 	ent.mu.Lock()
@@ -133,15 +137,11 @@ func (e *Engine) applyThen(ctx context.Context, task string, body workflow.Event
 }
 
 // decideAgain decides, and again where the task has changed in the store. ent.mu is held.
-func (e *Engine) decideAgain(ctx context.Context, ent *entry, body workflow.EventBody, in Store, then func(workflow.State, []workflow.Effect)) (workflow.State, error) {
+func (e *Engine) decideAgain(ctx context.Context, ent *entry, body workflow.EventBody, in Store, then followUp) (workflow.State, error) {
 	var err error
 	for range maxConflicts {
 		var next workflow.State
-		var effects []workflow.Effect
-		if next, effects, err = e.decide(ctx, ent, body, in); !errors.Is(err, store.ErrConflict) {
-			if err == nil {
-				then(next, effects)
-			}
+		if next, err = e.decide(ctx, ent, body, in, then); !errors.Is(err, store.ErrConflict) {
 			return next, err
 		}
 		ent.loaded = false
@@ -150,13 +150,20 @@ func (e *Engine) decideAgain(ctx context.Context, ent *entry, body workflow.Even
 }
 
 // decide is one attempt of apply. ent.mu is held.
-func (e *Engine) decide(ctx context.Context, ent *entry, body workflow.EventBody, in Store) (workflow.State, []workflow.Effect, error) {
+func (e *Engine) decide(ctx context.Context, ent *entry, body workflow.EventBody, in Store, then followUp) (workflow.State, error) {
 	if err := e.refuse(); err != nil {
-		return workflow.State{}, nil, err
+		return workflow.State{}, err
 	}
 	prev, team, err := e.load(ctx, ent, in)
 	if err != nil {
-		return workflow.State{}, nil, err
+		return workflow.State{}, err
+	}
+	switch b := body.(type) {
+	case workflow.QuestionAsked:
+		body = workflow.AskedBefore(prev, b)
+	case workflow.TurnReconciled:
+		b.KeepAsked = true
+		body = b
 	}
 	event := workflow.Event{At: e.now(), Body: body}
 	if event.At.Before(prev.Updated) {
@@ -164,17 +171,20 @@ func (e *Engine) decide(ctx context.Context, ent *entry, body workflow.EventBody
 	}
 	next, effects, err := workflow.Decide(team, prev, event) //nolint:contextcheck // it is pure and takes none
 	if err != nil {
-		return prev, nil, fmt.Errorf("decide %s for task %s: %w", body.EventType(), ent.task, err)
+		return prev, fmt.Errorf("decide %s for task %s: %w", body.EventType(), ent.task, err)
 	}
 	// From here on ctx does not count: what happened has happened, and a commit
 	// that was given up could still be the one that is on the disk.
 	if err := in.Commit(context.WithoutCancel(ctx), prev.Version, next, event, effects); err != nil {
 		e.storeFailed(err)
-		return prev, nil, err
+		return prev, err
 	}
 	ent.set(next)
 	e.follow(ent, prev, next, event, effects)
-	return next, effects, nil
+	if then != nil {
+		then(body, next, effects)
+	}
+	return next, nil
 }
 
 // refuse says why nothing can be recorded any more, if so.

@@ -26,6 +26,7 @@ func (e *Engine) measure(ctx context.Context, w *work, model string, usage workf
 	if err != nil {
 		return
 	}
+	levels := append([]ancestor{{team: team, state: state}}, above...) // its own task is the nearest
 	used := workflow.Spent{Tokens: usage.TotalTokens}
 	if e.o.Prices != nil {
 		used.Cost, _ = e.o.Prices.Price(model, usage) // what has no price is not started under a limit of money
@@ -36,16 +37,11 @@ func (e *Engine) measure(ctx context.Context, w *work, model string, usage workf
 		e.spent[w.key.task] = map[int]workflow.Spent{}
 	}
 	e.spent[w.key.task][w.key.turn] = used
-	for id, note := range workflow.OverBudget(team, state, e.spent[w.key.task]) {
-		if turn, ok := liveTurn(state, id); ok {
-			e.stopTurn(turnKey{w.key.task, id, turn.Attempt}, note)
-		}
-	}
-	for _, a := range above {
+	for _, a := range levels {
 		for id, note := range workflow.OverBudget(a.team, a.state, e.liveSpent(a.state)) {
 			turn, ok := liveTurn(a.state, id)
 			switch {
-			case !ok || turn.Stopping != "" || e.phase != phaseRunning:
+			case !ok || turn.Kind == workflow.KindTeam && (turn.Stopping != "" || e.phase != phaseRunning):
 			case turn.Kind == workflow.KindTeam:
 				e.spawn(func(ctx context.Context) {
 					_, err := e.apply(context.WithoutCancel(ctx), a.state.Task, workflow.LimitReached{Turn: id, Attempt: turn.Attempt, Note: note})
@@ -102,14 +98,14 @@ func (e *Engine) stopTurn(key turnKey, note string) {
 	}
 }
 
-// price fills in what a turn has cost.
-func (e *Engine) price(finished *workflow.TurnFinished) {
-	if finished.Usage.TotalTokens == 0 {
-		return
+// price says what a turn has cost, or that it is not known.
+func (e *Engine) price(model string, used workflow.Usage) (cost int64, unpriced bool) {
+	if used.TotalTokens == 0 {
+		return 0, false
 	}
 	known := false
 	if e.o.Prices != nil {
-		finished.Cost, known = e.o.Prices.Price(finished.Model, finished.Usage)
+		cost, known = e.o.Prices.Price(model, used)
 	}
-	finished.Unpriced = !known
+	return cost, !known
 }

@@ -20,15 +20,19 @@ func (r *recorder) Ask(ctx context.Context, q Question) (Answer, error) {
 	err := r.record(ctx, "ask a person", func() error {
 		_, err := r.engine.applyThen(ctx, r.key.task, workflow.QuestionAsked{
 			Turn: r.key.turn, Attempt: r.key.attempt, Kind: q.Kind, Text: q.Text, Tool: q.Tool, Argument: q.Argument, Choices: q.Choices,
-		}, func(next workflow.State, effects []workflow.Effect) {
+		}, func(event workflow.EventBody, next workflow.State, effects []workflow.Effect) {
+			id := next.LastQuestion
+			if asked, ok := event.(workflow.QuestionAsked); ok && asked.Question != 0 {
+				id = asked.Question
+			}
 			for _, effect := range effects {
-				if a, ok := effect.(workflow.AnswerQuestion); ok && a.Question == next.LastQuestion {
-					answered <- Answer{Text: a.Answer, By: a.By} // it was given before, when nobody could hear it
+				if a, ok := effect.(workflow.AnswerQuestion); ok && a.Question == id {
+					answered <- Answer{Text: a.Answer, By: a.By, Expired: a.Expired} // it was given before, when nobody could hear it
 					return
 				}
 			}
 			// Before anybody can answer: the task is still locked.
-			key = questionKey{r.key.task, next.LastQuestion}
+			key = questionKey{r.key.task, id}
 			r.engine.mu.Lock()
 			defer r.engine.mu.Unlock()
 			r.engine.questions[key] = answered

@@ -27,6 +27,15 @@ func (e *Engine) recoverTasks(ctx context.Context) error {
 	if err != nil && ctx.Err() == nil {
 		return fmt.Errorf("look for unfinished tasks: %w", err)
 	}
+	open, err := e.o.Store.OpenPlaces(ctx)
+	if err != nil && ctx.Err() == nil {
+		return fmt.Errorf("look for workspaces to finish: %w", err)
+	}
+	e.mu.Lock()
+	for _, task := range open {
+		e.startFinishing(task)
+	}
+	e.mu.Unlock()
 	for _, ref := range refs {
 		e.mu.Lock()
 		drives := e.drives(ref.ID)
@@ -48,7 +57,7 @@ func (e *Engine) recoverTask(ctx context.Context, task string) {
 	ent := e.acquire(task)
 	defer e.release(ent)
 	state, _, err := e.current(ctx, ent)
-	if err == nil && state.Parent != nil && !state.Parent.Spawned {
+	if err == nil && state.Parent.Waits() {
 		// Before anything of it goes on: what it has used may not have been
 		// reported, and its parent may want it no more.
 		e.tendChild(ctx, task)
@@ -98,6 +107,7 @@ func (e *Engine) reconcileTurn(ctx context.Context, w *work) next {
 		return next{again: true}
 	}
 	found.Turn, found.Attempt = w.key.turn, w.key.attempt
+	found.Cost, found.Unpriced = e.price(found.Model, found.Usage)
 	if found.Output, found.OutputFile, err = e.keepOutput(ctx, w.key, team, found.Output, ""); err != nil {
 		e.handle(ctx, w.key.task, "keep the long output", err)
 		return next{}

@@ -22,7 +22,7 @@ func (e *Engine) tendChild(ctx context.Context, child string) {
 // caller looks whether it is still wanted. It is false when that is not known.
 func (e *Engine) admit(ctx context.Context, w *work, state workflow.State) bool {
 	var up []string
-	for state.Parent != nil && !state.Parent.Spawned {
+	for state.Parent.Waits() {
 		up = append(up, state.Task)
 		e.tend(ctx, state.Task, true)
 		parent, err := e.stateOf(ctx, state.Parent.Task)
@@ -58,7 +58,7 @@ type ancestor struct {
 // far as they wait for it. look is Engine.current or Engine.peek.
 func (e *Engine) above(ctx context.Context, state workflow.State, look func(context.Context, *entry) (workflow.State, *workflow.Team, error)) ([]ancestor, error) {
 	var out []ancestor
-	for state.Parent != nil && !state.Parent.Spawned {
+	for state.Parent.Waits() {
 		ent := e.acquire(state.Parent.Task)
 		parent, team, err := look(ctx, ent)
 		e.release(ent)
@@ -85,7 +85,7 @@ func (e *Engine) tend(ctx context.Context, child string, starting bool) {
 	if errors.Is(err, store.ErrNotFound) {
 		return // not made yet, or not made any more
 	}
-	if err != nil || state.Parent == nil || state.Parent.Spawned {
+	if err != nil || !state.Parent.Waits() {
 		e.handle(ctx, child, "look at the task of the sub-team", err)
 		return
 	}
@@ -105,6 +105,8 @@ func (e *Engine) tend(ctx context.Context, child string, starting bool) {
 	}
 	switch {
 	case !live:
+	case state.PlaceOpen() && e.finishesPlaces():
+		// What it has left is committed and published before anybody goes on with it.
 	case state.Status.Terminal():
 		e.finish(ctx, turnKey{parent.Task, turn.ID, turn.Attempt}, endOfChild(state))
 	case turn.Stopping != "" && atRest(state):
@@ -218,8 +220,8 @@ func (e *Engine) followChildren(prev, next workflow.State) {
 	tend := func(child string) {
 		e.spawn(func(ctx context.Context) { e.tendChild(ctx, child) })
 	}
-	if p := next.Parent; p != nil && !p.Spawned &&
-		(next.Status != prev.Status || next.Attempts != prev.Attempts || next.Usage != prev.Usage || next.Cost != prev.Cost || atRest(next)) {
+	if p := next.Parent; p.Waits() &&
+		(next.Status != prev.Status || next.Attempts != prev.Attempts || next.Usage != prev.Usage || next.Cost != prev.Cost || next.Place.Status != prev.Place.Status || atRest(next)) {
 		tend(next.Task)
 	}
 	before, after := prev.Children(), next.Children()

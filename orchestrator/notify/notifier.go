@@ -140,7 +140,7 @@ func (n *Notifier) Run(ctx context.Context) error {
 		wait, err := n.pass(ctx)
 		switch {
 		case ctx.Err() != nil:
-			return nil //nolint:nilerr // it was asked to end
+			return nil // it was asked to end
 		case errors.Is(err, store.ErrUnavailable):
 			n.o.Log.Warn().Err(err).Msg("the notifications wait: it is tried again")
 			wait = retryWait
@@ -331,7 +331,7 @@ func (n *Notifier) deliver(ctx context.Context, notification store.Notification,
 	began := n.now()
 	r := n.attempt(ctx, target, notification, began)
 	if ctx.Err() != nil {
-		return notification, nil // it was cut off, which says nothing
+		return notification, nil //nolint:nilerr // it was cut off, which says nothing
 	}
 	ended := n.now()
 	notification.Attempts++

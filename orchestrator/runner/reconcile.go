@@ -58,7 +58,7 @@ func (r *Runner) Reconcile(ctx context.Context, req engine.TurnRequest) (workflo
 	}
 	found.Finding, found.Output, found.Detail = r.classify(req, after, verdict, end)
 	if end.result != nil {
-		found.Usage = usageOf(end.result.Usage)
+		found.Usage, found.Model = usageOf(end.result.Usage), end.model
 		if !end.whole() {
 			found.Detail += fmt.Sprintf("; it was seen to end with %s", end.result.StopReason)
 		}
@@ -75,6 +75,8 @@ type seenEnd struct {
 	aborted bool
 	// result is nil where nothing ran, or the end was not seen.
 	result *appclient.TurnResult
+	// model is what it ran on; empty where that is not known.
+	model string
 }
 
 // whole says that the turn was seen to come to its end, so that what the list has of it is whole.
@@ -110,7 +112,7 @@ func (r *Runner) awaitIdle(ctx context.Context, client *appclient.Client, req en
 	over := time.Now().Add(limit)
 	result, err := r.followToEnd(ctx, session, req, limit)
 	if err != nil || result != nil {
-		return seenEnd{result: result}, err
+		return seenEnd{result: result, model: sessionModel(session)}, err
 	}
 	if idle, err := waitIdle(ctx, frames, session, time.Until(over)); idle || err != nil {
 		return seenEnd{}, err

@@ -143,6 +143,9 @@ func TestReconcileWaitsForATurnThatStillRuns(t *testing.T) {
 	case <-time.After(5 * time.Second):
 		t.Error("Reconcile did not wait for the end of the turn")
 	}
+	if got.Usage.TotalTokens == 0 || got.Model == "" {
+		t.Errorf("used %+v of %q", got.Usage, got.Model)
+	}
 	if got.Finding != workflow.FindingFinished || strings.TrimSpace(got.Output) != strings.TrimSpace(strings.Repeat("a ", 60)) {
 		t.Errorf("found = %+v", got)
 	}

@@ -19,7 +19,7 @@ import (
 const (
 	// longestSleep bounds how late it is noticed that the clock was set or that the
 	// machine slept: timers do not run by the clock on the wall.
-	longestSleep = 30 * time.Second
+	longestSleep = time.Minute
 	// retryWait is how long a pass that failed waits for the next.
 	retryWait = 15 * time.Second
 	// defaultKeep is how many fires of a schedule are kept.
@@ -156,7 +156,7 @@ func (d *Driver) Run(ctx context.Context) error {
 		wait, err := d.pass(ctx)
 		switch {
 		case ctx.Err() != nil:
-			return nil //nolint:nilerr // it was asked to end
+			return nil // it was asked to end
 		case temporary(err):
 			d.o.Log.Warn().Err(err).Msg("the schedules wait: it is tried again")
 			wait = retryWait

@@ -86,7 +86,7 @@ func (d *Driver) outcome(ctx context.Context, e entry, f store.Fire, q *queues) 
 	manual := f.By != ""
 	switch {
 	case e.err != nil:
-		return store.FireFailed, "", "the schedule cannot be read: " + e.err.Error(), nil
+		return store.FireFailed, "", "the schedule cannot be read: " + e.err.Error(), nil //nolint:nilerr // that is what becomes of it
 	case e.row.Removed:
 		return store.FireSkipped, "", "no file has the schedule any more", nil
 	case !e.row.Enabled && !manual:

@@ -11,6 +11,8 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+
+	"github.com/gofrs/flock"
 )
 
 // ErrBackupExists means that the name of a backup is taken. Nothing was changed.
@@ -49,30 +51,91 @@ func Backup(ctx context.Context, dir, to string, o BackupOptions) (_ BackupResul
 		return BackupResult{}, err
 	}
 	defer func() { err = errors.Join(err, s.Close()) }()
+	if s.faults, err = newFaults(s.dir); err != nil {
+		return BackupResult{}, err
+	}
 	if _, err := os.Lstat(to); err == nil {
 		return BackupResult{}, fmt.Errorf("make the backup %s: %w: choose another name", to, ErrBackupExists)
 	} else if !errors.Is(err, fs.ErrNotExist) {
 		return BackupResult{}, fmt.Errorf("make the backup: %w", err)
 	}
 	parent := filepath.Dir(to)
-	// Beside its place, so that it can be renamed; mode 0700.
-	part, err := os.MkdirTemp(parent, "."+filepath.Base(to)+".part-*")
+	part, done, err := beginPart(to)
 	if err != nil {
 		return BackupResult{}, fmt.Errorf("make the backup: %w", err)
 	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, os.RemoveAll(part))
-		}
-	}()
+	defer func() { err = errors.Join(err, done()) }()
+	s.faults.step()
 	result, err := s.copyTo(ctx, part, o)
 	if err != nil {
 		return BackupResult{}, err
 	}
-	if err := errors.Join(syncTree(part), os.Rename(part, to), syncDir(parent)); err != nil {
+	s.faults.step()
+	if err := syncTree(part); err != nil {
 		return BackupResult{}, fmt.Errorf("make the backup: %w", err)
 	}
+	s.faults.step()
+	if err := errors.Join(os.Rename(part, to), syncDir(parent)); err != nil {
+		return BackupResult{}, fmt.Errorf("make the backup: %w", err)
+	}
+	s.faults.step()
 	return result, nil
+}
+
+// partLock marks the part of a backup that somebody still writes.
+const partLock = ".lock"
+
+// beginPart makes the directory that a backup is written to, beside its place, so
+// that it can be renamed, with mode 0700. It removes those that earlier backups of
+// that name have left when they were killed. done ends the use of it: what has not
+// been renamed is removed.
+func beginPart(to string) (part string, done func() error, err error) {
+	begin := filepath.Join(filepath.Dir(to), "."+filepath.Base(to)+".part-")
+	left, err := filepath.Glob(globbed(begin) + "*")
+	if err != nil {
+		return "", nil, err
+	}
+	for _, old := range left {
+		if err := removePart(old); err != nil {
+			return "", nil, err
+		}
+	}
+	if part, err = os.MkdirTemp(filepath.Dir(to), filepath.Base(begin)+"*"); err != nil {
+		return "", nil, err
+	}
+	held := flock.New(filepath.Join(part, partLock), flock.SetPermissions(0o600))
+	done = func() error {
+		err := held.Unlock()
+		if gone := os.Remove(filepath.Join(to, partLock)); gone != nil && !errors.Is(gone, fs.ErrNotExist) {
+			err = errors.Join(err, gone)
+		}
+		return errors.Join(err, os.RemoveAll(part)) // which is not there any more where it was renamed
+	}
+	if locked, err := held.TryLock(); err != nil || !locked {
+		return "", nil, errors.Join(fmt.Errorf("lock %s: %w", part, err), os.RemoveAll(part))
+	}
+	return part, done, nil
+}
+
+// removePart removes what a killed backup has left, unless somebody writes it.
+func removePart(old string) error {
+	if err := os.Remove(old); err == nil {
+		return nil // it was empty
+	}
+	held := flock.New(filepath.Join(old, partLock), flock.SetPermissions(0o600))
+	locked, err := held.TryLock()
+	if errors.Is(err, fs.ErrNotExist) || err == nil && !locked {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return errors.Join(held.Unlock(), os.RemoveAll(old))
+}
+
+// globbed is a pattern that matches a path as it is.
+func globbed(path string) string {
+	return strings.NewReplacer(`*`, `[*]`, `?`, `[?]`, `[`, `[[]`).Replace(path)
 }
 
 func openForBackup(dir string) (*Store, error) {
@@ -100,9 +163,12 @@ func (s *Store) copyTo(ctx context.Context, to string, o BackupOptions) (BackupR
 	if _, err := s.reads.ExecContext(ctx, "PRAGMA query_only = off"); err != nil {
 		return BackupResult{}, s.fail(ctx, op, err)
 	}
+	s.faults.before()
+	s.faults.middle()
 	if _, err := s.reads.ExecContext(ctx, "VACUUM INTO ?", file); err != nil {
 		return BackupResult{}, s.fail(ctx, op, err)
 	}
+	s.faults.after()
 	if err := os.Chmod(file, 0o600); err != nil {
 		return BackupResult{}, s.fail(ctx, op, err)
 	}

@@ -3,6 +3,8 @@
 package store
 
 import (
+	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"os"
@@ -12,11 +14,13 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"modernc.org/sqlite"
 )
 
 // FaultVariable names the environment variable that says where the process
-// kills itself: "NUMBER:PLACE", counting the transactions of an open store from
-// 1, or "count", which writes how many there were to the file FaultCount in the
+// kills itself: "NUMBER:PLACE", counting from 1 the transactions of an open store,
+// those of a migration and the steps of a backup, or "count", which writes how many there were to the file FaultCount in the
 // data directory when the store is closed. The places are
 //
 //   - before: nothing has been written yet
@@ -95,6 +99,48 @@ func (f *faults) die(place string) {
 	if f.place == place && f.number.Load() == f.at {
 		kill()
 	}
+}
+
+// step is a point between two steps of a backup.
+func (f *faults) step() {
+	f.before()
+	f.middle()
+	f.after()
+}
+
+// migrating counts the transactions of a migration until its end is called. The
+// commits are those of the migrator, so that the database says when they come: "after" is
+// the moment before the next one, or the end.
+func (f *faults) migrating(ctx context.Context, db *sql.DB) (end func(), err error) {
+	pending := false
+	after := func() {
+		if pending {
+			f.after()
+		}
+		pending = false
+	}
+	hook := func(fn func() int32) error {
+		conn, err := db.Conn(ctx)
+		if err != nil {
+			return err
+		}
+		defer func() { _ = conn.Close() }() // it goes back to the pool, which has one
+		return conn.Raw(func(driver any) error {
+			driver.(sqlite.HookRegisterer).RegisterCommitHook(fn)
+			return nil
+		})
+	}
+	err = hook(func() int32 {
+		after()
+		f.before()
+		f.middle()
+		pending = true
+		return 0
+	})
+	return func() {
+		after()
+		_ = hook(nil) // where it fails there is no connection either
+	}, err
 }
 
 func (f *faults) close() error {

@@ -27,6 +27,11 @@ func (s *Store) migrate(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("read the migrations of the store: %w", err)
 	}
+	end, err := s.faults.migrating(ctx, s.writes)
+	if err != nil {
+		return s.fail(ctx, "bring the schema of the store up to date", err)
+	}
+	defer end()
 	found, known, err := p.GetVersions(ctx)
 	if err != nil {
 		return s.fail(ctx, "read the schema version of the store", err)

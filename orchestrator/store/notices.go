@@ -53,8 +53,8 @@ func Notices(state workflow.State, event workflow.Event, effects []workflow.Effe
 	add := func(kind NoticeKind, ref int) {
 		out = append(out, Notice{Key: fmt.Sprintf("task/%s/%s/%d", state.Task, kind, ref), Kind: kind, Task: state.Task, Ref: ref, At: event.At})
 	}
-	if _, asked := event.Body.(workflow.QuestionAsked); asked {
-		// One that was answered before is not open.
+	if b, asked := event.Body.(workflow.QuestionAsked); asked && b.Question == 0 {
+		// One that was asked before was told before, and one that was answered before is not open.
 		if slices.ContainsFunc(state.Questions, func(q workflow.Question) bool { return q.ID == state.LastQuestion }) {
 			add(NoticeApproval, state.LastQuestion)
 		}
