@@ -46,7 +46,7 @@ var allowed = map[string][]string{
 		"orchestrator/schedule", "orchestrator/notify",
 	},
 	"cmd/orchestrator": {
-		"orchestrator/api", "orchestrator/batch", "orchestrator/client",
+		"orchestrator/appserver", "orchestrator/batch", "orchestrator/api", "orchestrator/client",
 		"internal/suggest",
 		"workflow", "workflow/graph", "roles", "appclient", "appclient/apptest",
 		"orchestrator", "orchestrator/config", "orchestrator/store", "orchestrator/engine", "orchestrator/runner", "orchestrator/teamtest",
