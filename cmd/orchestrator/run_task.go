@@ -30,7 +30,7 @@ func (a *app) run(ctx context.Context, team string, f runFlags) (err error) {
 	if _, err := preparedAnswers(sub.team, f.answers); err != nil {
 		return usage(err)
 	}
-	by := driver(nil)
+	var by driver
 	if d != nil {
 		by = newDaemonDriver(d)
 	} else {

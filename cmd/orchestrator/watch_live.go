@@ -35,7 +35,7 @@ func (a *app) watchLive(ctx context.Context, r reader, where place, filter store
 		told, err := r.Story(ctx, task)
 		return storyMsg{task: task, told: told, err: err}
 	})
-	model.interrupt = a.interrupt
+	model.interrupt, model.driven = a.interrupt, r.URL() != ""
 	program := tea.NewProgram(model, tea.WithInput(terminalInput(a.stdin)), tea.WithOutput(fileOf(a.stdout)), tea.WithoutSignalHandler())
 	f := &feed{
 		reader: r, filter: filter,

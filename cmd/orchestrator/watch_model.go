@@ -15,12 +15,14 @@ type watchModel struct {
 	palette palette
 	place   place
 	read    func(task string) storyMsg
+	driven  bool // a daemon drives the tasks
 	// interrupt does what Ctrl-C does; nil ends the program.
 	interrupt func()
 
 	width, height int
 	now           time.Time
 	frame         int
+	loaded        bool // the tasks were read once
 	board         board
 	rows          []workflow.State
 	chosen        string // a task
@@ -66,6 +68,7 @@ func (m watchModel) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 
 // with takes changed tasks in. The chosen one stays chosen.
 func (m watchModel) with(states []workflow.State) (watchModel, tea.Cmd) {
+	m.loaded = true
 	m.board.with(states)
 	m.rows = m.board.sorted()
 	if m.at() < 0 && len(m.rows) > 0 {
@@ -105,7 +108,7 @@ func (m watchModel) tell(msg storyMsg) (watchModel, tea.Cmd) {
 		m.lines = []string{explain(msg.err)}
 		return m, nil
 	}
-	view := storyView{palette: m.palette, lines: 8, loc: time.Local, now: m.now, place: m.place}
+	view := storyView{palette: m.palette, lines: 8, loc: time.Local, now: m.now, place: m.place, driven: m.driven}
 	m.lines = strings.Split(strings.TrimRight(wrapped(view.render(msg.told), m.width), "\n"), "\n")
 	return m, nil
 }
@@ -259,7 +262,11 @@ func (m watchModel) tableLines() []string {
 		lines = append(lines, line)
 	}
 	if len(shown) == 0 {
-		lines = append(lines, "  no tasks yet")
+		text := "  no tasks yet"
+		if !m.loaded {
+			text = "  reading the tasks …"
+		}
+		lines = append(lines, text)
 	}
 	for len(lines) < m.height-1 {
 		lines = append(lines, "")
