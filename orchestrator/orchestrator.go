@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
 	"github.com/seed-e05a5b32/orchestrator/appclient"
+	redaction "github.com/seed-e05a5b32/orchestrator/internal/redact"
 	"github.com/seed-e05a5b32/orchestrator/orchestrator/check"
 	"github.com/seed-e05a5b32/orchestrator/orchestrator/engine"
 	"github.com/seed-e05a5b32/orchestrator/orchestrator/runner"
@@ -29,6 +31,7 @@ type Orchestrator struct {
 	engine *engine.Engine
 
 	transport appclient.Transport
+	secrets   *redaction.Redactor
 	prices    replaceablePrices
 	roles     replaceableRoles
 
@@ -49,7 +52,7 @@ func New(ctx context.Context, options Options) (_ *Orchestrator, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("load the roles: %w", err)
 	}
-	o := &Orchestrator{transport: options.Transport}
+	o := &Orchestrator{transport: options.Transport, secrets: Secrets(append(slices.Clone(options.SecretFiles), options.TokenFile), options.SecretVariables)}
 	o.roles.replace(library)
 	defer func() {
 		if err != nil {
@@ -81,7 +84,7 @@ func New(ctx context.Context, options Options) (_ *Orchestrator, err error) {
 	}
 	o.engine = engine.New(engine.Options{
 		Store: o.store, Runner: turns, Checks: check.New(check.Options{}), Prices: &o.prices, Log: options.Log, MaxTurns: options.MaxTurns,
-		Workspace: workspaces(o.store.Dir()), OutputDir: outputs,
+		Workspace: workspaces(o.store.Dir()), OutputDir: outputs, Redact: o.secrets,
 	})
 	return o, nil
 }
