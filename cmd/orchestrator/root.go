@@ -53,8 +53,12 @@ func newRoot(a *app) *cobra.Command {
 	flags.StringVar(&a.logFormat, "log-format", "console", "form of that log: console or json")
 	flags.StringVar(&a.debugLog, "debug-log", "", "append the whole log, every level, to this file")
 	root.AddCommand(
-		newServe(a), newRun(a), newSubmit(a), newBatch(a), newShow(a), newList(a), newTaskEvents(a), newGates(a), newApprovals(a),
-		newApprove(a), newReject(a), newAnswer(a), newPause(a), newResume(a), newCancel(a), newWatch(a), newDoctor(a), newInit(a), newCompletion(a), newRetry(a), newFork(a), newServers(a), newTeams(a), newSchedules(a), newNotifications(a), newBackup(a), newVerify(a), newValidate(a), newTest(a), newReplay(a), newGraph(a), newSchema(a), newRoles(a), newVersion(a), newAppServer(a),
+		newServe(a), newRun(a), newSubmit(a), newBatch(a), newWatch(a), newShow(a), newList(a), newTaskEvents(a),
+		newGates(a), newApprovals(a), newApprove(a), newReject(a), newAnswer(a),
+		newPause(a), newResume(a), newCancel(a), newRetry(a), newFork(a),
+		newServers(a), newTeams(a), newSchedules(a), newNotifications(a),
+		newInit(a), newDoctor(a), newCompletion(a), newBackup(a), newVerify(a),
+		newValidate(a), newTest(a), newReplay(a), newGraph(a), newSchema(a), newRoles(a), newVersion(a), newAppServer(a),
 		&cobra.Command{Use: "exit-status", Short: "What the exit statuses mean", Long: exitStatusHelp, Example: "  orchestrator help exit-status"},
 	)
 	a.completeArguments(root)

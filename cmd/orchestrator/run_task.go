@@ -34,8 +34,8 @@ func (a *app) run(ctx context.Context, team string, f runFlags) (err error) {
 	if d != nil {
 		by = newDaemonDriver(d)
 	} else {
-		o, err := a.openDriver(ctx, f, sub.team, "")
-		if err != nil {
+		var o *orchestrator.Orchestrator
+		if o, err = a.openDriver(ctx, f, sub.team, ""); err != nil {
 			return err
 		}
 		defer a.closing(&err, func() error { return o.Close(context.WithoutCancel(ctx)) })

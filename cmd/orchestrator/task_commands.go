@@ -62,8 +62,9 @@ func newResume(a *app) *cobra.Command {
 		Use:   "resume TASK",
 		Short: "Go on with a paused task, with higher limits if wanted",
 		Long: `Records that a paused task goes on, and adds to its limits what the flags say.
-Only limits that the task has, or a branch of it that has reached one, can be raised. A daemon then goes on; without
-one "orchestrator run --resume TASK" drives it. A turn that was cut off at the limit is continued, not repeated.` + notRunning,
+Only limits that the task has, or a branch of it that has reached one, can be raised.
+A daemon then goes on; without one "orchestrator run --resume TASK" drives it. A turn
+that was cut off at the limit is continued, not repeated.` + notRunning,
 		Example: `  orchestrator resume 01JDQ7 --turns 10
   orchestrator resume 01JDQ7 --tokens 100000 --duration 1h --cost 2.50`,
 		Args: arguments(1, 1, "a task"),

@@ -7,6 +7,7 @@ import (
 
 	tea "charm.land/bubbletea/v2"
 
+	"github.com/seed-e05a5b32/orchestrator/orchestrator/batch"
 	"github.com/seed-e05a5b32/orchestrator/workflow"
 )
 
@@ -54,6 +55,8 @@ func (m watchModel) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 		next = tick()
 	case statesMsg:
 		m, next = m.with(msg)
+	case batchesMsg:
+		m.board.batches = msg
 	case lostMsg:
 		m.board.lost = msg.err
 	case storyMsg:
@@ -204,9 +207,8 @@ func (m watchModel) tableHeight() int { return max(m.height-4-len(m.bars()), 1) 
 // maxBars is how many batches are shown.
 const maxBars = 5
 
-func (m watchModel) bars() []batchCount {
-	bars := m.board.batches()
-	return bars[:min(len(bars), maxBars)]
+func (m watchModel) bars() []batch.View {
+	return m.board.batches[:min(len(m.board.batches), maxBars)]
 }
 
 // View implements tea.Model.
@@ -236,7 +238,7 @@ func (m watchModel) tableLines() []string {
 	}
 	lines := []string{narrow(head, m.width)}
 	for _, bar := range m.bars() {
-		lines = append(lines, narrow(bar.line(m.width/3), m.width))
+		lines = append(lines, narrow(batchLine(bar, m.width/3), m.width))
 	}
 	rows := [][]string{{"TASK", "TEAM", "STATE", "NODE", "TIME", "TOKENS", "COST", "NOW"}}
 	shown := m.rows[m.first:min(m.first+m.tableHeight(), len(m.rows))]

@@ -13,6 +13,7 @@ import (
 
 	tea "charm.land/bubbletea/v2"
 
+	"github.com/seed-e05a5b32/orchestrator/orchestrator/batch"
 	"github.com/seed-e05a5b32/orchestrator/workflow"
 )
 
@@ -65,10 +66,6 @@ func task(id, team string, status workflow.TaskState, change ...func(*workflow.S
 	return s
 }
 
-func inBatch(name string) func(*workflow.State) {
-	return func(s *workflow.State) { s.Batch = name }
-}
-
 func atGate(s *workflow.State) {
 	s.Turns = []workflow.Turn{{ID: 1, Node: "merge", Kind: workflow.KindGate, State: workflow.TurnRunning}}
 }
@@ -97,19 +94,17 @@ func TestBoardOrder(t *testing.T) {
 	}
 }
 
-func TestBatchBars(t *testing.T) {
-	var b board
-	b.with([]workflow.State{
-		task("1", "a", workflow.TaskSucceeded, inBatch("upgrade")), task("2", "a", workflow.TaskFailed, inBatch("upgrade")),
-		task("3", "a", workflow.TaskRunning, inBatch("upgrade")), task("4", "a", workflow.TaskQueued, inBatch("upgrade")),
-		task("5", "a", workflow.TaskSucceeded, inBatch("over")),
-	})
-	bars := b.batches()
-	if len(bars) != 1 {
-		t.Fatalf("%d batches are shown, want the one that goes on: %v", len(bars), bars)
+func TestBatchesAreShown(t *testing.T) {
+	m := newWatchModel(palette{}, place{}, nil)
+	var views []batch.View
+	for range maxBars + 2 {
+		views = append(views, batch.View{
+			State: batch.State{Name: "upgrade", Items: 4, Status: batch.Running}, Counts: batch.Counts{Succeeded: 1, Failed: 1, Running: 1, Pending: 1},
+		})
 	}
-	if got, want := bars[0].line(8), "batch upgrade ████░░░░ 2 of 4, 1 running, 1 failed"; got != want {
-		t.Errorf("bar %q, want %q", got, want)
+	shown, _ := m.Update(batchesMsg(views))
+	if n := strings.Count(shown.View().Content, "batch upgrade █████████████░░░░░░░░░░░░░ 2/4 · 1 failed · 1 running"); n != maxBars {
+		t.Errorf("%d bars are shown, want %d:\n%s", n, maxBars, shown.View().Content)
 	}
 }
 
@@ -120,14 +115,9 @@ func TestBoardForgetsTheOldest(t *testing.T) {
 		id := string(rune('a'+i%26)) + time.Duration(i).String()
 		states = append(states, task(id, "a", workflow.TaskSucceeded, func(s *workflow.State) { s.Updated = s.Updated.Add(time.Duration(i) * time.Second) }))
 	}
-	kept := task("kept", "a", workflow.TaskFailed, inBatch("upgrade"))
-	kept.Updated = time.Time{}
-	b.with(append(states, kept, task("live", "a", workflow.TaskRunning, inBatch("upgrade"))))
-	if got, want := len(b.tasks), boardEnded+2; got != want {
+	b.with(append(states, task("live", "a", workflow.TaskRunning)))
+	if got, want := len(b.tasks), boardEnded+1; got != want {
 		t.Errorf("%d tasks are kept, want %d", got, want)
-	}
-	if _, there := b.tasks["kept"]; !there {
-		t.Error("a task of a batch that goes on was forgotten: its bar would be wrong")
 	}
 	if _, there := b.tasks[states[0].Task]; there {
 		t.Error("the oldest is still there")
