@@ -49,8 +49,9 @@ fuzz: ## fuzz every parser for FUZZTIME each
 bench: ## run the benchmarks
 	$(GO) test -run '^$$' -bench . -benchmem ./...
 
-generate: ## regenerate what is generated: docs and golden files
-	$(GO) test ./workflow ./workflow/graph ./orchestrator/teamtest -update
+generate: ## regenerate what is generated: docs, golden files, the client of the API
+	$(GO) test ./workflow ./workflow/graph ./orchestrator/teamtest ./orchestrator/config ./orchestrator/api -update
+	./scripts/generate-client.sh
 
 clean: ## remove what the other targets made
 	rm -rf bin .cache

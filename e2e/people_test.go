@@ -109,7 +109,9 @@ func TestApprovalSurvivesTheDaemon(t *testing.T) {
 	s := asking(t, "daemon.")
 	s.daemon.signal(syscall.SIGKILL)
 	s.daemon.start()
-	s.daemon.await(s.task, "the turn to be continued", func(state workflow.State) bool { return len(state.Turns) == 1 && state.Turns[0].Attempt == 2 && asks(state) })
+	s.daemon.await(s.task, "the turn to be continued", func(state workflow.State) bool {
+		return len(state.Turns) == 1 && state.Turns[0].Attempt == 2 && asks(state)
+	})
 	s.allow()
 	s.finish(1)
 }

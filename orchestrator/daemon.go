@@ -20,6 +20,7 @@ import (
 	"github.com/seed-e05a5b32/orchestrator/orchestrator/api"
 	"github.com/seed-e05a5b32/orchestrator/orchestrator/config"
 	"github.com/seed-e05a5b32/orchestrator/orchestrator/engine"
+	"github.com/seed-e05a5b32/orchestrator/orchestrator/notify"
 	"github.com/seed-e05a5b32/orchestrator/orchestrator/schedule"
 )
 
@@ -60,7 +61,9 @@ type Daemon struct {
 	started   time.Time
 	draining  atomic.Bool
 
+	clock         engine.Clock
 	schedules     *schedule.Driver
+	notifier      *notify.Notifier
 	state         serviceState
 	certificate   certificate
 	live          atomic.Pointer[loaded]
@@ -102,7 +105,11 @@ func NewDaemon(ctx context.Context, options DaemonOptions) (_ *Daemon, err error
 	if clock == nil {
 		clock = engine.SystemClock()
 	}
+	d.clock = clock
 	d.schedules = schedule.New(schedule.Options{Store: o.store, Tasks: scheduledTasks{d}, Clock: clock, Log: d.log})
+	d.notifier = notify.New(notify.Options{
+		Store: o.store, Clock: clock, Subscribe: func() *engine.Subscription { return o.engine.Subscribe("") }, Log: d.log,
+	})
 	if err := d.apply(ctx, first); err != nil {
 		return nil, err
 	}
@@ -153,11 +160,17 @@ func (d *Daemon) Serve(ctx context.Context) error {
 	}
 	err := d.announce()
 	var tending sync.WaitGroup
-	scheduling := make(chan error, 1)
+	scheduling := make(chan error, 2)
 	if err == nil {
 		tending.Go(func() { d.keepRetention(driving) })
 		tending.Go(func() {
 			if err := d.schedules.Run(driving); err != nil {
+				scheduling <- err
+				stopDriving()
+			}
+		})
+		tending.Go(func() {
+			if err := d.notifier.Run(driving); err != nil {
 				scheduling <- err
 				stopDriving()
 			}
@@ -167,7 +180,9 @@ func (d *Daemon) Serve(ctx context.Context) error {
 	stopDriving()
 	tending.Wait()
 	close(scheduling)
-	err = errors.Join(err, <-scheduling)
+	for failure := range scheduling {
+		err = errors.Join(err, failure)
+	}
 	d.tellState(stateStopping, "stopping")
 	err = errors.Join(err, removeDiscovery(d.store.Dir()))
 	endRequests()

@@ -7,6 +7,7 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"github.com/seed-e05a5b32/orchestrator/orchestrator/batch"
 	"github.com/seed-e05a5b32/orchestrator/orchestrator/engine"
 	"github.com/seed-e05a5b32/orchestrator/orchestrator/store"
 	"github.com/seed-e05a5b32/orchestrator/workflow"
@@ -21,10 +22,12 @@ func Open(ctx context.Context, dataDir string, log zerolog.Logger) (*Orchestrato
 	if err != nil {
 		return nil, err
 	}
-	return &Orchestrator{
+	o := &Orchestrator{
 		store:  opened,
 		engine: engine.New(engine.Options{Store: opened, Runner: offline{}, Log: log, OutputDir: filepath.Join(opened.Dir(), "outputs")}),
-	}, nil
+	}
+	o.batches = batch.NewDriver(batch.DriverOptions{Store: opened, Tasks: o.engine, Log: log})
+	return o, nil
 }
 
 // errOffline is returned for what needs an App Server.

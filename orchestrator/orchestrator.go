@@ -11,6 +11,7 @@ import (
 
 	"github.com/seed-e05a5b32/orchestrator/appclient"
 	redaction "github.com/seed-e05a5b32/orchestrator/internal/redact"
+	"github.com/seed-e05a5b32/orchestrator/orchestrator/batch"
 	"github.com/seed-e05a5b32/orchestrator/orchestrator/check"
 	"github.com/seed-e05a5b32/orchestrator/orchestrator/engine"
 	"github.com/seed-e05a5b32/orchestrator/orchestrator/runner"
@@ -25,10 +26,11 @@ type Submission = engine.Submission
 // Orchestrator is an open data directory, an App Server, and the engine
 // between them. Its methods may be called concurrently.
 type Orchestrator struct {
-	store  *store.Store
-	server *server
-	runner *runner.Runner
-	engine *engine.Engine
+	store   *store.Store
+	server  *server
+	runner  *runner.Runner
+	engine  *engine.Engine
+	batches *batch.Driver
 
 	transport appclient.Transport
 	secrets   *redaction.Redactor
@@ -84,8 +86,9 @@ func New(ctx context.Context, options Options) (_ *Orchestrator, err error) {
 	}
 	o.engine = engine.New(engine.Options{
 		Store: o.store, Runner: turns, Checks: check.New(check.Options{}), Prices: &o.prices, Log: options.Log, MaxTurns: options.MaxTurns,
-		Workspace: workspaces(o.store.Dir()), OutputDir: outputs, Redact: o.secrets,
+		Workspaces: newPlaces(o.store.Dir(), o.server.local), OutputDir: outputs, Redact: o.secrets,
 	})
+	o.batches = batch.NewDriver(batch.DriverOptions{Store: o.store, Tasks: o.engine, Log: options.Log})
 	return o, nil
 }
 
@@ -123,11 +126,14 @@ func (o *Orchestrator) Submit(ctx context.Context, sub Submission) (workflow.Sta
 	return o.engine.Submit(ctx, sub)
 }
 
-// Run drives tasks until ctx ends, and returns when everything that it started
-// has ended. With only given, it drives those tasks and leaves all others as
-// they are. It may be called once.
+// Run drives all tasks and batches until ctx ends, and returns when everything
+// that it started has ended. With only given, it drives those tasks and leaves
+// all others, and batches, as they are. It may be called once.
 func (o *Orchestrator) Run(ctx context.Context, only ...string) error {
-	return o.engine.Run(ctx, only...)
+	if len(only) > 0 {
+		return o.engine.Run(ctx, only...)
+	}
+	return o.runWithBatches(ctx, nil)
 }
 
 // Close disconnects from the App Server, stops it where New started it, and

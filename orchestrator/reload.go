@@ -59,8 +59,11 @@ func prepare(c config.Config, dataDir string, before teamFiles) (prepared, error
 // apply makes what is prepared count. An error means that the store has failed,
 // or that schedules contradict each other; then nothing has changed.
 func (d *Daemon) apply(ctx context.Context, p prepared) error {
-	if err := d.schedules.Set(ctx, p.teams.specs()); err != nil {
+	if err := d.schedules.Set(ctx, p.specs()); err != nil {
 		return fmt.Errorf("set the schedules: %w", err)
+	}
+	if err := d.notifier.SetTargets(p.config.Notifications); err != nil {
+		return fmt.Errorf("set the targets of notifications: %w", err)
 	}
 	d.roles.replace(p.roles)
 	d.prices.replace(p.prices)

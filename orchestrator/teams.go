@@ -12,6 +12,7 @@ import (
 	"gopkg.in/yaml.v3"
 
 	"github.com/seed-e05a5b32/orchestrator/orchestrator/api"
+	"github.com/seed-e05a5b32/orchestrator/orchestrator/schedule"
 	"github.com/seed-e05a5b32/orchestrator/workflow"
 )
 
@@ -90,7 +91,9 @@ func readTeam(dir, file string, roleNames []string) TeamFile {
 	if err := yaml.Unmarshal(source, &head); err == nil && head.Name != "" {
 		out.Name = head.Name
 	}
-	out.Team, out.Err = workflow.Parse(file, source, workflow.ParseOptions{Roles: roleNames, Load: loadBeside(dir)})
+	out.Team, out.Err = workflow.Parse(file, source, workflow.ParseOptions{
+		Roles: roleNames, Load: loadBeside(dir), Cron: schedule.CheckCron, TimeZone: schedule.CheckTimeZone,
+	})
 	return out
 }
 

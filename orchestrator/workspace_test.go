@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/seed-e05a5b32/orchestrator/orchestrator/engine"
 	"github.com/seed-e05a5b32/orchestrator/workflow"
 )
 
@@ -47,7 +48,7 @@ func TestATaskWithoutWorkspaceGetsItsOwn(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	place, err := workspaces(data)(t.Context(), "T1", team, nil)
+	place, err := newPlaces(data, true).Make(t.Context(), engine.PlaceRequest{Task: "T1", Team: team})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -74,18 +75,21 @@ func TestATaskGetsAWorktree(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Chdir(repo)
-	workspace, data := workspaces(filepath.Join(t.TempDir(), "data")), map[string]any{"base": ""}
-	first, err := workspace(t.Context(), "T1", team, data)
+	places, data := newPlaces(filepath.Join(t.TempDir(), "data"), true), map[string]any{"base": ""}
+	workspace := func(task string, input map[string]any) (engine.Place, error) {
+		return places.Make(t.Context(), engine.PlaceRequest{Task: task, Team: team, Input: input})
+	}
+	first, err := workspace("T1", data)
 	if err != nil || first.GitBranch != "team/T1" || filepath.Base(first.Directory) != "T1" {
 		t.Fatalf("got %+v, %v", first, err)
 	}
 	if _, err := os.Stat(filepath.Join(first.Directory, ".git")); err != nil {
 		t.Error(err)
 	}
-	if again, err := workspace(t.Context(), "T1", team, data); err != nil || again != first {
+	if again, err := workspace("T1", data); err != nil || again != first {
 		t.Errorf("again: got %+v, %v", again, err)
 	}
-	_, err = workspace(t.Context(), "T2", team, map[string]any{"base": "trunk"})
+	_, err = workspace("T2", map[string]any{"base": "trunk"})
 	if told, ok := errors.AsType[*WorktreeError](err); !ok || told.Fix == "" {
 		t.Errorf("an unknown base: got %v", err)
 	}

@@ -18,8 +18,8 @@ func TestEventCodec(t *testing.T) {
 	bodies := []EventBody{
 		TaskSubmitted{
 			Priority: 2, Batch: "01B", Schedule: "nightly",
-			Origin: &Origin{Task: "T0", Turn: 3, Fork: true}, Begin: &Beginning{Visits: 2, LastTurn: 3, Held: []Held{{Cut: true}}},
-			Task: "T", Team: "t", Revision: "r", Input: map[string]any{"goal": "g", "yes": true}, Workspace: "/w", GitBranch: "b",
+			Origin: &Origin{Task: "T0", Turn: 3, Fork: true}, Begin: &Beginning{Visits: 2, LastTurn: 3, Held: []Held{{Cut: true}}}, Place: &Place{Status: PlaceReady, Of: "T0"},
+			Task: "T", Team: "t", Revision: "r", Input: map[string]any{"goal": "g", "yes": true}, Workspace: "/w", GitBranch: "b", Prepare: true, WorkspaceOf: "O",
 			Parent: &Parent{Task: "P", Turn: 1, Attempt: 2, Spawned: true}, Limits: limits,
 		},
 		TaskClaimed{},
@@ -43,6 +43,16 @@ func TestEventCodec(t *testing.T) {
 		LimitReached{Turn: 1, Attempt: 2, Note: "n"},
 		PauseRequested{By: "ada", Note: "n", Parent: true, Stop: true},
 		ResumeRequested{By: "ada", Raise: limits, Parent: true},
+		WorkspaceWaits{Task: "T", Directory: "/w", Detail: "d"},
+		WorkspacePreparing{Kind: PlaceWorktree, Directory: "/w", GitBranch: "b", Repo: "/r"},
+		WorkspaceReady{Kind: PlaceWorktree, Directory: "/w", Lock: LockShared, GitBranch: "b", Repo: "/r", BaseCommit: "c", Setup: "s"},
+		WorkspaceFailed{Detail: "d", Fix: "f", Output: "o", Directory: "/w", GitBranch: "b", Repo: "/r", BaseCommit: "c"},
+		WorkspaceRestored{Directory: "/w", Ref: "refs/r", Note: "n"},
+		WorkspaceSaved{Commit: "c", Files: 1, Insertions: 2, Deletions: 3, Ref: "refs/r", Saved: "s", Uncommitted: "u", Kept: "k"},
+		WorkspacePublishing{Attempt: 1, How: "h"},
+		WorkspacePublished{Attempt: 1, Done: true, Detail: "d", Output: "o"},
+		PublishRequested{By: "ada"},
+		WorkspaceFinished{Removed: true, Detail: "d"},
 	}
 	var types []string
 	for _, body := range bodies {

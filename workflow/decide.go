@@ -17,6 +17,9 @@ import (
 // happened: the returned State is s.
 func Decide(team *Team, s State, e Event) (State, []Effect, error) {
 	if s.Status.Terminal() {
+		if finishesPlace(e.Body) {
+			return decideAfterEnd(team, s, e)
+		}
 		return s, nil, fmt.Errorf("task %s is %s: %w", s.Task, s.Status, ErrTerminal)
 	}
 	d := decision{team: team, at: e.At, s: s.clone()}
@@ -99,6 +102,10 @@ func (d *decision) apply(body EventBody) error {
 		return d.pauseRequested(b)
 	case ResumeRequested:
 		return d.resumeRequested(b)
+	case WorkspaceWaits, WorkspacePreparing, WorkspaceReady, WorkspaceFailed, WorkspaceRestored:
+		return d.prepare(b)
+	case WorkspaceSaved, WorkspacePublishing, WorkspacePublished, PublishRequested, WorkspaceFinished:
+		return d.refusePlace() // the task has not ended
 	default:
 		return &UnknownTypeError{Kind: "event", Type: d.event}
 	}
@@ -121,6 +128,13 @@ func (d *decision) submitted(b TaskSubmitted) error {
 		return err
 	}
 	d.s.Task, d.s.Team, d.s.Revision, d.s.Workspace, d.s.GitBranch = b.Task, b.Team, b.Revision, b.Workspace, b.GitBranch
+	d.s.WorkspaceOf = b.WorkspaceOf
+	switch {
+	case b.Place != nil:
+		d.s.Place = *b.Place
+	case b.Prepare:
+		d.s.Place.Status = PlaceWanted
+	}
 	d.s.Parent = b.Parent
 	d.s.Priority, d.s.Batch, d.s.Schedule = b.Priority, b.Batch, b.Schedule
 	d.s.Origin, d.s.Begin = b.Origin, b.Begin
@@ -135,6 +149,9 @@ func (d *decision) submitted(b TaskSubmitted) error {
 }
 
 func (d *decision) claimed() error {
+	if s := d.s.Place.Status; s != "" && s != PlaceReady {
+		return d.refusePlace()
+	}
 	if err := d.move(taskClaim); err != nil {
 		return err
 	}

@@ -9,7 +9,7 @@ type Event struct {
 	Body EventBody
 }
 
-// EventBody is implemented by the event types of this file alone.
+// EventBody is implemented by the event types of this package alone.
 type EventBody interface {
 	// EventType is the name the journal stores, e.g. "turn_ended".
 	EventType() string
@@ -24,6 +24,12 @@ type (
 		Input     map[string]any `json:"input,omitempty"`
 		Workspace string         `json:"workspace,omitempty"`
 		GitBranch string         `json:"git_branch,omitempty"`
+		// Prepare says that the workspace is made before the task begins, or, where
+		// Workspace names a directory, that it is waited for while others work in
+		// it. Without it the task works in Workspace as it is.
+		Prepare bool `json:"prepare,omitempty"`
+		// WorkspaceOf is as in State.
+		WorkspaceOf string `json:"workspace_of,omitempty"`
 		// Parent and Limits are of a task that another task started.
 		Parent *Parent `json:"parent,omitempty"`
 		Limits Limits  `json:"limits,omitzero"`
@@ -33,7 +39,9 @@ type (
 		Schedule string `json:"schedule,omitempty"`
 		// Origin and Begin are of a task that goes on from another one. Without Begin
 		// it begins anew.
-		Origin *Origin    `json:"origin,omitempty"`
+		Origin *Origin `json:"origin,omitempty"`
+		// Place is the worktree that it takes over from the task that it goes on from.
+		Place *Place `json:"place,omitempty"`
 		Begin  *Beginning `json:"begin,omitempty"`
 	}
 	// TaskClaimed says that the engine has taken the task up.

@@ -90,6 +90,8 @@ const (
 	sectionBranchLimits = "branch_limits"
 	sectionWorkspace    = "workspace"
 	sectionWorktree     = "worktree"
+	sectionCommit       = "commit"
+	sectionPublish      = "publish"
 	sectionAgent        = "agent"
 	sectionApprovals    = "approvals"
 	sectionCheck        = "check"
@@ -103,7 +105,8 @@ const (
 // fileSections lists all sections; the team file itself is the first.
 func fileSections() []*section {
 	input, limits, branchLimits, worktree, approvals, retry := inputSection(), limitsSection(), branchLimitsSection(), worktreeSection(), approvalsSection(), retrySection()
-	workspace, agent, check, gate := workspaceSection(worktree), agentSection(approvals), checkSection(), gateSection()
+	commit, publish := commitSection(), publishSection()
+	workspace, agent, check, gate := workspaceSection(worktree, commit, publish), agentSection(approvals), checkSection(), gateSection()
 	subTeam, rule, schedule := subTeamSection(branchLimits), ruleSection(branchLimits, retry), scheduleSection()
 	team := &section{name: sectionTeam, later: []string{"triggers", "include"}, fields: []field{
 		{name: "version", typ: typeVersion, required: true, about: "always `" + teamVersion + "`"},
@@ -123,7 +126,7 @@ func fileSections() []*section {
 		{name: "handoffs", typ: typeObjectList, required: true, section: rule, about: "the rules, in order, see [Rules](#rules); at least one"},
 		{name: "schedules", typ: typeObjectMap, section: schedule, about: "when tasks are submitted by themselves, see [Schedules](#schedules)"},
 	}}
-	return []*section{team, input, limits, branchLimits, workspace, worktree, agent, approvals, check, gate, subTeam, rule, retry, schedule}
+	return []*section{team, input, limits, branchLimits, workspace, worktree, commit, publish, agent, approvals, check, gate, subTeam, rule, retry, schedule}
 }
 
 // laterFields lists what a section will have in a later version.
@@ -165,11 +168,17 @@ func limitFields(what string) []field {
 	}
 }
 
-func workspaceSection(worktree *section) *section {
+func workspaceSection(worktree, commit, publish *section) *section {
 	return &section{name: sectionWorkspace, fields: []field{
-		{name: "directory", typ: typeTemplate, about: "a directory that exists, over `.input`, `.task.id` and `.task.team`; default: an empty directory of the task's own"},
+		{name: "directory", typ: typeTemplate, about: "a directory that exists, over `.input`, `.task.id` and `.task.team`; default: an empty directory of the task's own. See [workspaces](workspaces.md)"},
 		{name: "worktree", typ: typeObject, section: worktree, about: "instead of `directory`: a git worktree of the task's own; its fields are templates over the same values"},
-		{name: "parallel_writers", typ: typeBool, fallback: "false", about: "allow that agents which can write run at the same time"},
+		{name: "parallel_writers", typ: typeBool, fallback: "false", about: "allow that agents which can write run at the same time, and tasks of teams that say so in one directory"},
+		{name: "setup", typ: typeTexts, about: "lines for `sh -c`, run in a worktree, or in a directory of the task's own, before the first turn; not beside `directory`"},
+		{name: "setup_timeout", typ: typeDuration, fallback: shortDuration(DefaultSetupTimeout), about: "the longest each of them may take"},
+		{name: "commit", typ: typeObject, section: commit, about: "commit what a task has left in its worktree when it ends"},
+		{name: "publish", typ: typeObject, section: publish, about: "what is done with the branch of a task that succeeded: one of `patch`, `bundle` and `push`"},
+		{name: "cleanup", typ: typeChoice, choices: cleanups(), fallback: CleanupNever, about: "when the worktree is removed; everything in it is saved in the repository before"},
+		{name: "save_ignored", typ: typeBool, fallback: "true", about: "save files that git ignores, too"},
 	}}
 }
 
@@ -178,6 +187,22 @@ func worktreeSection() *section {
 		{name: "repo", typ: typeTemplate, required: true, about: "the directory of the repository"},
 		{name: "base", typ: typeTemplate, fallback: "HEAD", about: "the commit or branch to begin at"},
 		{name: "branch", typ: typeTemplate, fallback: "team/{{ .task.id }}", about: "the new branch"},
+	}}
+}
+
+func commitSection() *section {
+	return &section{name: sectionCommit, fields: []field{
+		{name: "message", typ: typeTemplate, required: true, about: "its message, over the [values](#templates-and-conditions) of the end of the task"},
+		{name: "author", typ: typeText, about: "`Name <address>`; default: as git is configured, else `orchestrator`"},
+	}}
+}
+
+func publishSection() *section {
+	return &section{name: sectionPublish, fields: []field{
+		{name: "patch", typ: typeTemplate, about: "a file for `git am`, over `.input`, `.task.id` and `.task.team`; what is not absolute is in `DATA_DIR/results`"},
+		{name: "bundle", typ: typeTemplate, about: "a file for `git fetch` with the commits of the branch, named likewise"},
+		{name: "push", typ: typeText, about: "a line for `sh -c`, run in the worktree with the variables of a [check](checks.md), as in `git push origin \"$ORCHESTRATOR_GIT_BRANCH\"`"},
+		{name: "timeout", typ: typeDuration, fallback: shortDuration(DefaultPublishTimeout), about: "the longest it may take"},
 	}}
 }
 

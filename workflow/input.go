@@ -181,16 +181,3 @@ func shown(value any) string {
 	}
 	return excerpt(text, 60)
 }
-
-// WorkspaceDirectory renders workspace.directory for one task; it is empty
-// when the team names none.
-func (t *Team) WorkspaceDirectory(task string, input map[string]any) (string, error) {
-	if t.Workspace.Directory.IsZero() {
-		return "", nil
-	}
-	directory, err := t.Workspace.Directory.Render(scope(t, &State{Task: task, Team: t.Name, Input: input}, nil))
-	if err != nil {
-		return "", fmt.Errorf("render workspace.directory of team %s: %w", t.Name, err)
-	}
-	return directory, nil
-}

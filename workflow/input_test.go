@@ -93,15 +93,15 @@ func TestBindInputErrors(t *testing.T) {
 func TestWorkspaceDirectory(t *testing.T) {
 	t.Parallel()
 	team := mustParse(t, inputTeam)
-	got, err := team.WorkspaceDirectory("T9", map[string]any{"goal": "x"})
+	got, _, err := team.WorkspaceDirectory("T9", map[string]any{"goal": "x"})
 	if err != nil || got != "/repos/x/inputs-T9" {
 		t.Errorf("got %q, %v", got, err)
 	}
-	if _, err := team.WorkspaceDirectory("T9", nil); err == nil || !strings.Contains(err.Error(), "workspace.directory") {
+	if _, _, err := team.WorkspaceDirectory("T9", nil); err == nil || !strings.Contains(err.Error(), "workspace.directory") {
 		t.Errorf("input that was not bound: %v", err)
 	}
 	none := mustParse(t, reviewTeam)
-	if got, err := none.WorkspaceDirectory("T9", nil); err != nil || got != "" {
+	if got, _, err := none.WorkspaceDirectory("T9", nil); err != nil || got != "" {
 		t.Errorf("no directory: got %q, %v", got, err)
 	}
 }

@@ -44,7 +44,7 @@ func taskTable() fsm.Events {
 		{Name: taskPause, Src: []string{string(TaskRunning), string(TaskWaiting)}, Dst: string(TaskPaused)},
 		{Name: taskResume, Src: []string{string(TaskPaused)}, Dst: string(TaskRunning)},
 		{Name: taskSucceed, Src: []string{string(TaskRunning)}, Dst: string(TaskSucceeded)},
-		{Name: taskFail, Src: []string{string(TaskRunning)}, Dst: string(TaskFailed)},
+		{Name: taskFail, Src: []string{string(TaskQueued), string(TaskRunning)}, Dst: string(TaskFailed)},
 		{Name: taskCancel, Src: []string{string(TaskQueued), string(TaskRunning), string(TaskWaiting), string(TaskPaused)}, Dst: string(TaskCancelled)},
 	}
 }

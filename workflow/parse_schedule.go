@@ -17,23 +17,13 @@ type scheduleNodes struct {
 
 // schedule reads one entry of schedules.
 func (p *parser) schedule(key, value *yaml.Node) {
-	nodes := p.readSchedule(key, value, ScheduleChecks{Cron: p.options.Cron, TimeZone: p.options.TimeZone}, nil)
-	p.team.Schedules[key.Value] = nodes.schedule
-	p.schedules = append(p.schedules, nodes)
-}
-
-// ScheduleChecks are ParseOptions.Cron and ParseOptions.TimeZone.
-type ScheduleChecks struct{ Cron, TimeZone func(text string) error }
-
-// readSchedule reads one schedule; more are fields that it has beside those of the team file.
-func (p *parser) readSchedule(key, value *yaml.Node, checks ScheduleChecks, more fields) scheduleNodes {
 	s := &Schedule{Name: key.Value, Enabled: true, Overlap: OverlapSkip, Missed: MissedSkip, QueueCap: DefaultScheduleCap, MissedCap: DefaultScheduleCap, Pos: position(key)}
 	nodes := scheduleNodes{schedule: s, key: key, inputs: map[string]*yaml.Node{}, values: map[string]*yaml.Node{}}
 	what := fmt.Sprintf("schedule %q", s.Name)
 	of := func(field string) string { return field + " of " + what }
-	known := fields{
-		"cron":       p.checkedText(&s.Cron, of("cron"), checks.Cron),
-		"time_zone":  p.checkedText(&s.TimeZone, of("time_zone"), checks.TimeZone),
+	keys := p.object(value, what, fields{
+		"cron":       p.checkedText(&s.Cron, of("cron"), p.options.Cron),
+		"time_zone":  p.checkedText(&s.TimeZone, of("time_zone"), p.options.TimeZone),
 		"input":      func(n *yaml.Node) { p.scheduleInput(n, of("input"), &nodes) },
 		"overlap":    p.choiceInto(&s.Overlap, of("overlap"), Overlaps()),
 		"queue_cap":  p.rangeInto(&s.QueueCap, of("queue_cap"), 1, mostScheduleCap),
@@ -42,15 +32,12 @@ func (p *parser) readSchedule(key, value *yaml.Node, checks ScheduleChecks, more
 		"jitter":     p.durationInto(&s.Jitter, of("jitter"), time.Second),
 		"enabled":    p.boolInto(&s.Enabled, of("enabled")),
 		"priority":   p.integerInto(&s.Priority, of("priority"), -mostPriority, mostPriority),
-	}
-	for name, read := range more {
-		known[name] = read
-	}
-	keys := p.object(value, what, known)
+	})
 	if keys["cron"] == nil {
 		p.problem(key, `say when:  cron: "0 2 * * *"`, "%s has no cron", what)
 	}
-	return nodes
+	p.team.Schedules[s.Name] = s
+	p.schedules = append(p.schedules, nodes)
 }
 
 // checkedText reads a text that somebody else understands.
@@ -137,11 +124,4 @@ func (p *parser) checkScheduleInput(s scheduleNodes, team *Team) {
 			p.problem(s.key, fmt.Sprintf(`add  input: {%s: "…"}`, name), "the schedule %q does not give the input %q, which the team requires", s.schedule.Name, name)
 		}
 	}
-}
-
-// Schedule reads a schedule of another file than a team file, which is named by
-// key. more reads the fields that it has there besides. Whether its inputs are
-// those of a team is for whoever knows the team.
-func (r *Reader) Schedule(key, value *yaml.Node, checks ScheduleChecks, more map[string]func(*yaml.Node)) *Schedule {
-	return r.p.readSchedule(key, value, checks, more).schedule
 }

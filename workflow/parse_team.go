@@ -90,35 +90,6 @@ func (p *parser) teamName(n *yaml.Node) {
 	}
 }
 
-// workspace reads where the tools run.
-func (p *parser) workspace(n *yaml.Node) {
-	w := &p.team.Workspace
-	var worktree *yaml.Node
-	keys := p.object(n, "workspace", fields{
-		"directory": func(n *yaml.Node) {
-			p.compileLater(n, "workspace.directory", into(&w.Directory), "input", "task.id", "task.team")
-		},
-		"worktree": func(n *yaml.Node) {
-			worktree, w.Worktree = n, &Worktree{}
-			template := func(target *Template, what string) func(*yaml.Node) {
-				return func(n *yaml.Node) { p.compileLater(n, what, into(target), "input", "task.id", "task.team") }
-			}
-			keys := p.object(n, "workspace.worktree", fields{
-				"repo":   template(&w.Worktree.Repo, "workspace.worktree.repo"),
-				"base":   template(&w.Worktree.Base, "workspace.worktree.base"),
-				"branch": template(&w.Worktree.Branch, "workspace.worktree.branch"),
-			})
-			if keys["repo"] == nil {
-				p.problem(n, `name the repository:  worktree: {repo: "{{ .input.repo }}"}`, "workspace.worktree has no repo")
-			}
-		},
-		"parallel_writers": p.boolInto(&w.ParallelWriters, "workspace.parallel_writers"),
-	})
-	if worktree != nil && keys["directory"] != nil {
-		p.problem(keys["worktree"], "keep one of them", "workspace has both directory and worktree")
-	}
-}
-
 // input reads one declared input.
 func (p *parser) input(key, value *yaml.Node) {
 	in := Input{Type: InputString, Pos: position(key)}

@@ -59,6 +59,13 @@ func Replay(team *Team, journal []Recorded) (ReplayResult, error) {
 	if err != nil {
 		return ReplayResult{}, err
 	}
+	// The workspace is the recorded one; nothing is made.
+	submitted.Prepare = false
+	for _, entry := range journal {
+		if ready, ok := entry.Event.Body.(WorkspaceReady); ok {
+			submitted.Workspace, submitted.GitBranch = ready.Directory, ready.GitBranch
+		}
+	}
 	submitted.Input, submitted.Team, submitted.Revision = input, team.Name, team.Revision
 	r := &replaying{team: team, ends: recordedEnds(journal), at: journal[0].Event.At, began: map[[2]int]*replayedTurn{}}
 	for _, entry := range journal {

@@ -100,7 +100,13 @@ func (s *section) constrain(out object) {
 		}
 		out["anyOf"] = nodes
 	case sectionWorkspace:
-		out["dependentSchemas"] = object{"worktree": without("directory")}
+		out["dependentSchemas"] = object{"worktree": without("directory"), "setup": without("directory")}
+		needs := []string{"worktree"}
+		out["dependentRequired"] = object{"commit": needs, "publish": needs, "cleanup": needs, "save_ignored": needs, "setup_timeout": []string{"setup"}}
+	case sectionCommit:
+		out["properties"].(object)["author"].(object)["pattern"] = authorSyntax
+	case sectionPublish:
+		out["oneOf"] = []object{{"required": []string{"patch"}}, {"required": []string{"bundle"}}, {"required": []string{"push"}}}
 	case sectionAgent:
 		out["dependentRequired"] = object{"data": []string{"outcomes"}}
 		out["oneOf"] = []object{{"required": []string{"role"}}, {"required": []string{"prompt"}}, {"required": []string{"agent_id"}}}

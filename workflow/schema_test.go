@@ -149,7 +149,8 @@ func TestFieldsAreTheParsers(t *testing.T) {
 	const unknown = "zzzzzzzzzzzz"
 	place := map[string]string{
 		sectionTeam: "FIELD: {}", sectionInput: "inputs: {i: {FIELD: {}}}", sectionLimits: "limits: {FIELD: {}}", sectionWorkspace: "workspace: {FIELD: {}}",
-		sectionBranchLimits: "handoffs: [{limits: {FIELD: {}}}]", sectionWorktree: "workspace: {worktree: {FIELD: {}}}", sectionCheck: "checks: {c: {FIELD: {}}}",
+		sectionBranchLimits: "handoffs: [{limits: {FIELD: {}}}]", sectionWorktree: "workspace: {worktree: {FIELD: {}}}",
+		sectionCommit: "workspace: {commit: {FIELD: {}}}", sectionPublish: "workspace: {publish: {FIELD: {}}}", sectionCheck: "checks: {c: {FIELD: {}}}",
 		sectionGate: "gates: {g: {FIELD: {}}}", sectionSubTeam: "teams: {t: {FIELD: {}}}",
 		sectionAgent: "agents: {a: {FIELD: {}}}", sectionApprovals: "agents: {a: {approvals: {FIELD: {}}}}",
 		sectionRule: "handoffs: [{FIELD: {}}]", sectionRetry: "handoffs: [{retry: {FIELD: {}}}]", sectionSchedule: "schedules: {s: {FIELD: {}}}",
@@ -191,10 +192,11 @@ func TestFieldsAreTheParsers(t *testing.T) {
 func TestDefaultsAreTheParsers(t *testing.T) {
 	t.Parallel()
 	team := mustParse(t, "version: 1\nname: t\ninputs: {i: {}}\nagents: {a: {prompt: x}}\nchecks: {c: {run: x}}\ngates: {g: {question: x}}\n"+
-		"limits: {turns: 9, at_limit: rules}\nstart: a\nhandoffs:\n  - {from: a, on: error, retry: {max: 1}}\n"+
+		"workspace: {worktree: {repo: r}, publish: {push: x}}\nlimits: {turns: 9, at_limit: rules}\nstart: a\nhandoffs:\n  - {from: a, on: error, retry: {max: 1}}\n"+
 		"  - {from: a, on: end_turn, for_each: data, max_parallel: 1, to: c}\n  - {from: c, on: '*', to: g}\n  - {from: '*', on: '*', to: failed}\nschedules: {s: {cron: '@daily'}}\n")
 	s := team.Schedules["s"]
 	a, retry, c, g := team.Agents["a"], team.Handoffs[0].Retry, team.Checks["c"], team.Gates["g"]
+	w := team.Workspace
 	got := map[string]string{
 		"input.type": team.Inputs["i"].Type, "input.required": "false", "agent.permission_mode": a.PermissionMode, "agent.memory": "false",
 		"agent.turn_timeout": shortDuration(a.turnTime()), "agent.stall_timeout": shortDuration(DefaultStallTimeout), "approvals.otherwise": a.Approvals.Otherwise,
@@ -206,7 +208,9 @@ func TestDefaultsAreTheParsers(t *testing.T) {
 		"schedule.time_zone": "UTC", // of whoever computes the times
 		"schedule.overlap":   s.Overlap, "schedule.queue_cap": fmt.Sprint(s.QueueCap), "schedule.missed": s.Missed, "schedule.missed_cap": fmt.Sprint(s.MissedCap),
 		"schedule.enabled": fmt.Sprint(s.Enabled), "schedule.priority": fmt.Sprint(s.Priority),
-		"worktree.base": "HEAD", "worktree.branch": "team/{{ .task.id }}", // of whoever makes the worktree
+		"workspace.setup_timeout": shortDuration(w.SetupTimeout), "workspace.cleanup": w.Cleanup, "workspace.save_ignored": fmt.Sprint(!w.DropIgnored),
+		"publish.timeout": shortDuration(w.Publish.Timeout),
+		"worktree.base":   "HEAD", "worktree.branch": "team/{{ .task.id }}", // of whoever makes the worktree
 		"retry.backoff": shortDuration(retry.Backoff), "retry.max_backoff": shortDuration(retry.MaxBackoff),
 	}
 	if team.Inputs["i"].Required || a.Memory {

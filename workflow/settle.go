@@ -17,6 +17,10 @@ func (d *decision) settle() error {
 	if d.s.Status.Terminal() || d.s.Status == TaskQueued {
 		return nil
 	}
+	if p := &d.s.Place; p.Status == PlaceSaved || p.Status == PlaceFinished {
+		p.Status, p.Kept, p.Detail = PlaceReady, "", "" // the task goes on after an end
+		p.Publish, p.PublishDetail = "", ""
+	}
 	d.watchWaiting()
 	d.s.WakeAt = d.nextWake()
 	if d.s.Status == TaskPaused {

@@ -53,6 +53,10 @@ type State struct {
 	Workspace string `json:"workspace,omitempty"`
 	// GitBranch is the branch of the workspace, where it is a worktree of the task's own.
 	GitBranch string `json:"git_branch,omitempty"`
+	// WorkspaceOf is the task whose workspace this one works in; empty for its own.
+	WorkspaceOf string `json:"workspace_of,omitempty"`
+	// Place is what is known of the workspace of the task's own.
+	Place Place `json:"place,omitzero"`
 	// Parent is the turn of another task that this one was started by; nil for a
 	// task that a person submitted.
 	Parent *Parent `json:"parent,omitempty"`

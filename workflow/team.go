@@ -101,7 +101,52 @@ type Workspace struct {
 	Worktree *Worktree
 	// ParallelWriters allows that agents which can write run at the same time.
 	ParallelWriters bool
+	// Setup are lines for sh -c, run in a workspace of the task's own before the
+	// first turn. SetupTimeout bounds each; zero means DefaultSetupTimeout.
+	Setup        []string
+	SetupTimeout time.Duration
+	// Commit says how what a task has left is committed when it ends; nil leaves
+	// it as it is.
+	Commit *ResultCommit
+	// Publish says what is done with the result of a task that succeeded; nil is nothing.
+	Publish *Publish
+	// Cleanup is CleanupAlways, CleanupOnSuccess or CleanupNever (default, also when empty).
+	Cleanup string
+	// DropIgnored says that files which git ignores need not be saved before the
+	// worktree is removed.
+	DropIgnored bool
 }
+
+// DefaultSetupTimeout is how long a setup command may take.
+const DefaultSetupTimeout = 10 * time.Minute
+
+// When the worktree of a task is removed.
+const (
+	CleanupAlways    = "always"
+	CleanupOnSuccess = "on_success"
+	CleanupNever     = "never"
+)
+
+// ResultCommit is the commit of what a task has left in its worktree.
+type ResultCommit struct {
+	Message Template
+	// Author is "Name <address>"; empty is who git says that is.
+	Author string
+}
+
+// Publish is what is done with the branch of a task that succeeded. Exactly one
+// of Patch, Bundle and Push is given.
+type Publish struct {
+	// Patch and Bundle are files; one that is not absolute is in the data directory.
+	Patch, Bundle Template
+	// Push is a line for sh -c.
+	Push string
+	// Timeout bounds it; zero means DefaultPublishTimeout.
+	Timeout time.Duration
+}
+
+// DefaultPublishTimeout is how long publishing may take.
+const DefaultPublishTimeout = 5 * time.Minute
 
 // Worktree is a git worktree on a branch of its own, for each task one. All are
 // templates over the inputs and the task.

@@ -16,12 +16,12 @@ func TestWorkspaceWorktree(t *testing.T) {
 		want           WorktreePlace
 		err            string
 	}{
-		{"the repository alone", `{repo: "{{ .input.repo }}"}`, map[string]any{"repo": "/r"}, WorktreePlace{"/r", "", "team/T9"}, ""},
+		{"the repository alone", `{repo: "{{ .input.repo }}"}`, map[string]any{"repo": "/r"}, WorktreePlace{"/r", "", "", "team/T9"}, ""},
 		{
 			"everything", `{repo: /r, base: "{{ .input.base }}", branch: "x/{{ .task.team }}/{{ .task.id }}"}`,
-			map[string]any{"repo": "/r", "base": " main\n"}, WorktreePlace{"/r", "main", "x/t/T9"}, "",
+			map[string]any{"repo": "/r", "base": " main\n"}, WorktreePlace{"/r", "", "main", "x/t/T9"}, "",
 		},
-		{"nothing given", `{repo: /r, base: "{{ .input.base }}", branch: "{{ .input.base }}"}`, map[string]any{"base": ""}, WorktreePlace{"/r", "", "team/T9"}, ""},
+		{"nothing given", `{repo: /r, base: "{{ .input.base }}", branch: "{{ .input.base }}"}`, map[string]any{"base": ""}, WorktreePlace{"/r", "", "", "team/T9"}, ""},
 		{"no repository", `{repo: "{{ .input.repo }}"}`, map[string]any{"repo": " "}, WorktreePlace{}, "workspace.worktree.repo of team t is empty"},
 		{"not to be rendered", `{repo: /r, branch: "{{ index .input.base 9 }}"}`, map[string]any{"base": "x"}, WorktreePlace{}, "render workspace.worktree.branch of team t"},
 	} {

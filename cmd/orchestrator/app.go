@@ -5,14 +5,22 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 
 	"github.com/rs/zerolog"
 
 	"github.com/seed-e05a5b32/orchestrator/orchestrator"
+	"github.com/seed-e05a5b32/orchestrator/orchestrator/api"
 	"github.com/seed-e05a5b32/orchestrator/orchestrator/engine"
 	"github.com/seed-e05a5b32/orchestrator/orchestrator/store"
 	"github.com/seed-e05a5b32/orchestrator/workflow"
 )
+
+// is reports whether an error, or one that it wraps, is of a type.
+func is[E error](err error) bool {
+	_, ok := errors.AsType[E](err)
+	return ok
+}
 
 // app is what all commands share: the streams and the flags of the root.
 type app struct {
@@ -33,6 +41,9 @@ type app struct {
 	drain *drainRequests
 	// reload is how SIGHUP asks a daemon to read its configuration again; nil in tests.
 	reload *reloadRequests
+
+	// patience is how long a daemon that does not answer any more is tried again; 0 is the usual.
+	patience time.Duration
 
 	started bool // a command has begun: flags and arguments were accepted
 	closers []func() error
@@ -87,7 +98,9 @@ func (a *app) status(ctx context.Context, err error) int {
 	case errors.Is(context.Cause(ctx), errInterrupted):
 		return exitInterrupted
 	case errors.Is(err, engine.ErrKeyTaken), errors.Is(err, store.ErrAmbiguous), errors.Is(err, store.ErrNotFound), errors.Is(err, orchestrator.ErrAppServer), errors.Is(err, orchestrator.ErrTokenFile),
-		errors.Is(err, orchestrator.ErrPrices):
+		errors.Is(err, orchestrator.ErrPrices), errors.Is(err, api.ErrUnauthorized), errors.Is(err, api.ErrForbidden):
+		return exitUsage
+	case is[*api.InvalidError](err), is[*api.UnknownTeamError](err), is[*workflow.OriginError](err):
 		return exitUsage
 	}
 	return exitEnvironment

@@ -103,21 +103,13 @@ func (a ask) how() string {
 	return "your answer"
 }
 
-// commands are what to type to answer; dataDir is empty for the usual one.
-func (a ask) commands(dataDir string) []string {
+// commands are what to type to answer.
+func (a ask) commands(where place) []string {
 	var out []string
 	for _, command := range a.bareCommands() {
-		out = append(out, inDataDir(command, dataDir))
+		out = append(out, where.in(command))
 	}
 	return out
-}
-
-// inDataDir adds the data directory to a command where it is not the usual one.
-func inDataDir(command, dataDir string) string {
-	if dataDir == "" {
-		return command
-	}
-	return command + " --data-dir " + shellWord(dataDir)
 }
 
 func (a ask) bareCommands() []string {

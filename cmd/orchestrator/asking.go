@@ -85,9 +85,9 @@ func (d *drive) give(ctx context.Context, a ask, given answer, by string) {
 	ctx = context.WithoutCancel(ctx)
 	var err error
 	if a.Kind == askGate {
-		_, err = d.o.Engine().AnswerGate(ctx, a.Task, a.Turn, given.approved, by, given.text)
+		_, err = d.AnswerGate(ctx, a.Task, a.Turn, given.approved, by, given.text)
 	} else {
-		_, err = d.o.Engine().AnswerQuestion(ctx, a.Task, a.Question, given.text, by)
+		_, err = d.AnswerQuestion(ctx, a.Task, a.Question, given.text, by)
 	}
 	switch {
 	case err == nil:
@@ -104,12 +104,12 @@ func (d *drive) resumePaused(ctx context.Context) error {
 		return nil
 	}
 	found := watched{family: family{}, seq: map[string]int64{}}
-	if _, err := found.look(ctx, d.o.Store(), d.task); err != nil {
+	if _, err := found.look(ctx, d, d.task); err != nil {
 		return err
 	}
 	for _, s := range found.family.sorted() {
 		if s.Status == workflow.TaskPaused && pausedOf(s).Parent == "" { // the others follow
-			if _, err := d.o.Engine().Resume(ctx, s.Task, userName(), workflow.Limits{}); err != nil {
+			if _, err := d.Resume(ctx, s.Task, userName(), workflow.Limits{}); err != nil {
 				return err
 			}
 		}

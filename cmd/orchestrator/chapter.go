@@ -23,6 +23,7 @@ const (
 	newsStopping                 // a step was told to end because of a limit
 	newsPaused
 	newsResumed
+	newsWorkspace // the task has a workspace now, or waits for one
 	newsCancelled // somebody asked for the end of the task
 )
 
@@ -59,6 +60,17 @@ func (c *chapter) event(body workflow.EventBody) {
 	case workflow.TaskSubmitted:
 		s.Task, s.Team, s.Revision, s.Parent, s.Origin = b.Task, b.Team, b.Revision, b.Parent, b.Origin
 		s.Input, s.Workspace, s.GitBranch, s.Submitted = b.Input, b.Workspace, b.GitBranch, c.at
+	case workflow.WorkspaceWaits:
+		s.WorkspaceWait = b.Detail
+		c.add(news{kind: newsWorkspace})
+	case workflow.WorkspaceReady:
+		s.WorkspaceWait = ""
+		if b.Directory != s.Workspace || b.GitBranch != s.GitBranch {
+			s.Workspace, s.GitBranch = b.Directory, b.GitBranch
+			c.add(news{kind: newsWorkspace})
+		}
+	case workflow.WorkspaceFailed:
+		s.WorkspaceWait = ""
 	case workflow.TurnSending, workflow.TurnAccepted, workflow.TurnFinished, workflow.TurnReconciled, workflow.ChildReported:
 		c.turnEvent(body)
 	case workflow.GateAnswered:

@@ -6,15 +6,14 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/seed-e05a5b32/orchestrator/orchestrator"
 	"github.com/seed-e05a5b32/orchestrator/orchestrator/engine"
 	"github.com/seed-e05a5b32/orchestrator/workflow"
 )
 
-// drive runs one task of an orchestrator, with those that belong to it, and reports about it.
+// drive has one task go on, with those that belong to it, and reports about it.
 type drive struct {
+	driver
 	app     *app
-	o       *orchestrator.Orchestrator
 	flags   runFlags
 	task    string
 	remarks []string
@@ -29,8 +28,8 @@ type drive struct {
 	waits *waits
 }
 
-func (a *app) newDrive(o *orchestrator.Orchestrator, f runFlags, task string) *drive {
-	d := &drive{app: a, o: o, flags: f, task: task, watched: watched{seq: map[string]int64{}, family: family{}}}
+func (a *app) newDrive(by driver, f runFlags, task string) *drive {
+	d := &drive{app: a, driver: by, flags: f, task: task, watched: watched{seq: map[string]int64{}, family: family{}}}
 	d.answers, d.leaving = make(chan typed, 1), make(chan struct{}, 1)
 	d.tried = map[turnQuestion]bool{}
 	colours := paletteFor(a.stdout)
@@ -56,19 +55,22 @@ func (a *app) newDrive(o *orchestrator.Orchestrator, f runFlags, task string) *d
 // run drives the task until it ends, waits for a person, or ctx ends, and
 // returns the exit status as an error.
 func (d *drive) run(ctx context.Context) error {
-	told, err := readStory(ctx, d.o.Store(), d.task)
+	told, err := d.Story(ctx, d.task)
 	if err != nil {
 		return err
 	}
 	if d.prepared, err = preparedAnswers(told.team, d.flags.answers); err != nil {
 		return usage(err)
 	}
-	updates := d.o.Engine().Subscribe("")
-	defer updates.Close()
+	updates, err := d.Watch(ctx, d.task)
+	if err != nil {
+		return err
+	}
+	defer func() { updates.Close() }()
 	if err := d.resumePaused(ctx); err != nil {
 		return err
 	}
-	earlier, err := d.look(ctx, d.o.Store(), d.task)
+	earlier, err := d.look(ctx, d, d.task)
 	if err != nil {
 		return err
 	}
@@ -77,36 +79,64 @@ func (d *drive) run(ctx context.Context) error {
 	for _, remark := range d.remarks {
 		d.reporter.note(remark)
 	}
-	base := gitBase(ctx, told.state.Workspace, told.state.Created)
-	state, err := d.follow(ctx, updates)
+	base := ""
+	if d.sameMachine() {
+		base = gitBase(ctx, told.state.Workspace, told.state.Created)
+	}
+	state, err := d.follow(ctx, &updates)
 	after := context.WithoutCancel(ctx)
 	changes := ""
 	if state.Status.Terminal() {
-		changes = gitChanges(after, told.state.Workspace, base)
+		switch {
+		case state.Place.Kind == workflow.PlaceWorktree:
+			for _, field := range placeFields(state.Place) {
+				if changes != "" {
+					changes += "\n  "
+				}
+				changes += field[0] + ": " + field[1]
+			}
+			if changes != "" {
+				changes = "branch " + state.GitBranch + "\n  " + changes
+			}
+		case !d.sameMachine():
+		case told.state.Workspace == "":
+			changes = gitChanges(after, state.Workspace, gitBase(after, state.Workspace, told.state.Created))
+		default:
+			changes = gitChanges(after, told.state.Workspace, base)
+		}
 	}
 	return d.conclude(ctx, state, err, changes)
 }
 
-// follow runs the engine, reports every update until nothing more can come,
+// remote says that a daemon drives the task, which goes on without this process.
+func (d *drive) remote() bool { return d.URL() != "" }
+
+// sameMachine says that the workspace of the task can be looked at.
+func (d *drive) sameMachine() bool {
+	return !d.remote() || strings.HasPrefix(d.URL(), "unix:")
+}
+
+// follow has the task go on, reports every update until nothing more can come,
 // and returns the state that the task is left in.
-func (d *drive) follow(ctx context.Context, updates *engine.Subscription) (workflow.State, error) {
+func (d *drive) follow(ctx context.Context, updates *watching) (workflow.State, error) {
 	runCtx, stop := context.WithCancel(ctx)
 	defer stop()
 	waitCtx, stopWaiting := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopWaiting()
 	ran, ended := make(chan error, 1), make(chan error, 1)
-	go func() { ran <- d.o.Run(runCtx, d.task) }()
-	go func() {
-		_, err := d.o.Engine().Wait(waitCtx, d.task)
-		ended <- err
-	}()
+	go func() { ran <- d.Drive(runCtx, d.task) }()
+	go func() { ended <- d.Await(waitCtx, d.task) }()
 	var runErr, waitErr error
 	d.consider(ctx)
-	drain, ignore := d.app.drain.listen()
-	defer ignore()
+	var drain <-chan struct{}
+	if !d.remote() { // watching ends at once
+		var ignore func()
+		drain, ignore = d.app.drain.listen()
+		defer ignore()
+	}
 	for interrupted := ctx.Done(); ended != nil && ran != nil && d.waits == nil; {
 		select {
-		case u, ok := <-updates.Updates():
+		case u, ok := <-(*updates).Updates():
 			if ok {
 				if d.report(u) {
 					d.consider(ctx)
@@ -114,12 +144,12 @@ func (d *drive) follow(ctx context.Context, updates *engine.Subscription) (workf
 				break
 			}
 			// Too slow a reader misses what is in the store anyhow.
-			updates = d.o.Engine().Subscribe("")
-			defer updates.Close()
-			if err := d.catchUp(ctx); err != nil {
+			if err := d.watchAgain(ctx, updates); err != nil {
 				stop()
 			}
 			d.consider(ctx)
+		case i := <-(*updates).Interruptions():
+			d.interrupted(ctx, i)
 		case t := <-d.answers:
 			d.give(ctx, t.ask, t.answer, userName())
 			d.reporter.asks(d.family.asks())
@@ -133,10 +163,10 @@ func (d *drive) follow(ctx context.Context, updates *engine.Subscription) (workf
 		case <-drain:
 			d.drained = true
 			d.reporter.note(fmt.Sprintf("stopping: no new turn is started, and what runs may end within %s (again to stop now)", d.flags.grace))
-			d.o.Engine().Drain(d.flags.grace)
+			d.Drain(d.flags.grace)
 		case <-interrupted:
 			interrupted = nil
-			if !errors.Is(context.Cause(ctx), errOutput) {
+			if !d.remote() && !errors.Is(context.Cause(ctx), errOutput) {
 				d.reporter.note("stopping; the running turn is aborted (Ctrl-C again to stop at once)")
 			}
 		}
@@ -149,10 +179,41 @@ func (d *drive) follow(ctx context.Context, updates *engine.Subscription) (workf
 	if ended != nil {
 		waitErr = <-ended
 	}
+	if _, gone := unreachable(runErr); gone {
+		return d.family[d.task], runErr // there is nobody to ask
+	}
 	after := context.WithoutCancel(ctx)
+	if d.remote() && ctx.Err() != nil {
+		return d.family[d.task], nil // nothing has changed by that
+	}
 	err := errors.Join(waitError(waitErr), runErr, d.catchUp(after))
-	state, readErr := d.o.Store().Task(after, d.task)
+	state, readErr := d.Task(after, d.task)
 	return state, errors.Join(err, readErr)
+}
+
+// watchAgain goes on after updates were missed.
+func (d *drive) watchAgain(ctx context.Context, updates *watching) error {
+	again, err := d.Watch(ctx, d.task)
+	if err != nil {
+		return err
+	}
+	(*updates).Close()
+	*updates = again
+	return d.catchUp(ctx)
+}
+
+// interrupted tells that the daemon does not answer, or goes on when it does again.
+func (d *drive) interrupted(ctx context.Context, i interruptionOfDaemon) {
+	if i.err != nil {
+		d.reporter.note("the daemon does not answer any more; trying to reach it again")
+		return
+	}
+	d.reporter.note("the daemon answers again")
+	if err := d.catchUp(ctx); err != nil && ctx.Err() == nil {
+		// The next interruption, or the end of the patience, tells more.
+		d.reporter.note("what happened meanwhile cannot be read: " + firstSentence(err))
+	}
+	d.consider(ctx)
 }
 
 // waitError leaves out that the engine has stopped: why it did is what counts.
@@ -165,7 +226,7 @@ func waitError(err error) error {
 
 // catchUp reports what was committed and did not come as an update.
 func (d *drive) catchUp(ctx context.Context) error {
-	records, err := d.look(ctx, d.o.Store(), d.task)
+	records, err := d.look(ctx, d, d.task)
 	for _, rec := range records {
 		d.reporter.record(rec)
 	}
@@ -177,6 +238,9 @@ func (d *drive) conclude(ctx context.Context, state workflow.State, err error, c
 	if state.Status != "" {
 		d.state = state.Status
 	}
+	if d.remote() && !state.Status.Terminal() && d.waits == nil {
+		return d.leaveToDaemon(ctx, err)
+	}
 	switch {
 	case state.Status == workflow.TaskSucceeded && err == nil:
 		d.reporter.end(ending{changes: changes})
@@ -187,7 +251,7 @@ func (d *drive) conclude(ctx context.Context, state workflow.State, err error, c
 		d.noteSpawned()
 		return quietExit(exitTaskFailed)
 	case d.waits != nil && err == nil:
-		d.waits.resume, d.waits.dataDir = d.resumeCommand(), d.flags.dataDir
+		d.waits.resume, d.waits.place, d.waits.driven = d.resumeCommand(), d.flags.place, d.remote()
 		d.reporter.end(ending{waits: d.waits})
 		if len(d.waits.paused) > 0 {
 			return quietExit(exitPaused)
@@ -209,11 +273,35 @@ func (d *drive) conclude(ctx context.Context, state workflow.State, err error, c
 	return err
 }
 
+// leaveToDaemon tells that the task goes on without this process.
+func (d *drive) leaveToDaemon(ctx context.Context, err error) error {
+	d.reporter.end(ending{})
+	watch := d.flags.place.in("orchestrator run --resume " + d.task)
+	if err == nil && ctx.Err() == nil {
+		err = errors.New("the daemon told the end of a task that has not ended")
+	}
+	if err != nil {
+		d.reporter.note(fmt.Sprintf("task %s is kept, and the daemon goes on with it when it runs. Watch it with:\n  %s", d.task, watch))
+		return err
+	}
+	text := fmt.Sprintf("task %s goes on in the daemon. Watch it with:\n  %s\nend it with:\n  %s", d.task, watch, d.flags.place.in("orchestrator cancel "+d.task))
+	if errors.Is(context.Cause(ctx), errOutput) {
+		fmt.Fprintln(d.app.stderr, text)
+		return quietExit(exitEnvironment)
+	}
+	d.reporter.note(text)
+	return quietExit(exitInterrupted)
+}
+
 // noteSpawned names the tasks that agents have started and that have not ended.
 func (d *drive) noteSpawned() {
 	for _, s := range d.family.sorted() {
 		if s.Parent != nil && s.Parent.Spawned && !s.Status.Terminal() {
-			d.reporter.note(fmt.Sprintf("task %s of team %s, which an agent has started, is %s. Go on with:\n  %s", s.Task, s.Team, s.Status, d.resumeCommandOf(s.Task)))
+			how := "Go on with"
+			if d.remote() {
+				how = "The daemon drives it. Watch it with"
+			}
+			d.reporter.note(fmt.Sprintf("task %s of team %s, which an agent has started, is %s. %s:\n  %s", s.Task, s.Team, s.Status, how, d.resumeCommandOf(s.Task)))
 		}
 	}
 }
@@ -226,13 +314,13 @@ func (d *drive) resumeCommandOf(task string) string {
 	for _, flag := range []struct{ name, value string }{
 		{"--app-server", d.flags.server.server}, {"--app-server-token-file", d.flags.server.tokenFile},
 		{"--letta", d.flags.server.letta}, {"--letta-home", d.flags.server.lettaHome},
-		{"--data-dir", d.flags.dataDir}, {"--roles", d.flags.roles}, {"--prices", d.flags.prices},
+		{"--roles", d.flags.roles}, {"--prices", d.flags.prices},
 	} {
 		if flag.value != "" {
 			parts = append(parts, flag.name, shellWord(flag.value))
 		}
 	}
-	return strings.Join(parts, " ")
+	return d.flags.place.in(strings.Join(parts, " "))
 }
 
 // shellWord quotes a word for a POSIX shell where it needs it.

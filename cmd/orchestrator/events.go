@@ -1,61 +1,128 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/seed-e05a5b32/orchestrator/orchestrator/store"
 	"github.com/seed-e05a5b32/orchestrator/workflow"
 )
 
 func newTaskEvents(a *app) *cobra.Command {
-	var dataDir string
-	var after int64
-	var asJSON bool
+	var f eventsFlags
 	cmd := &cobra.Command{
-		Use:   "events TASK",
-		Short: "Print the journal of a task, event by event",
+		Use:   "events [TASK]",
+		Short: "Print the journal of a task, event by event, or follow all tasks",
 		Long: `Prints what was committed for a task: every event with its time, and below it
 what followed from it. With --json there is one object per line, which
 "orchestrator replay" reads:
   {"seq":…,"at":…,"type":…,"body":{…},"effects":[{"type":…,"body":{…}}]}
 
-A task that is running can be read at the same time.`,
+With -f it goes on with what is committed from then on, until the task has ended or
+Ctrl-C. Without TASK it follows all tasks from now on; each object then has the
+"task" too. A task that is running can be read at the same time. Where the daemon goes
+away, following waits for it and goes on without leaving anything out.`,
 		Example: `  orchestrator events 01JDQ7
-  orchestrator events 01JDQ7 --json`,
-		Args: arguments(1, 1, "a task"),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			s, err := openReader(cmd.Context(), dataDir)
+  orchestrator events 01JDQ7 --json
+  orchestrator events -f`,
+		Args: arguments(0, 1, "at most one task"),
+		RunE: func(cmd *cobra.Command, args []string) (err error) {
+			if len(args) == 0 && !f.follow {
+				return usage(errors.New("orchestrator events needs a task, or -f to follow all of them\n  example: orchestrator events -f"))
+			}
+			r, err := a.reader(cmd.Context(), f.place)
 			if err != nil {
 				return err
 			}
-			told, err := readStory(cmd.Context(), s, args[0])
-			if err := closing(s, err); err != nil {
-				return err
+			defer a.closing(&err, r.Close)
+			if f.follow {
+				return a.followEvents(cmd.Context(), r, args, f)
 			}
-			for _, rec := range told.records {
-				switch {
-				case rec.Seq <= after:
-				case asJSON:
-					writeJSONLine(a.stdout, eventLine{rec.Seq, rec.Event.At, rec.Event.Body.EventType(), rec.Event.Body, rec.Effects})
-				default:
-					writeEvent(a, rec.Seq, rec.Event, rec.Effects)
-				}
+			_, records, _, err := r.Look(cmd.Context(), args[0], f.after)
+			for _, rec := range records {
+				a.tellEvent(rec, f.json, "")
 			}
-			return nil
+			return err
 		},
 	}
 	flags := cmd.Flags()
-	dataDirFlag(flags, &dataDir)
-	flags.Int64Var(&after, "after", 0, "only events after the one with this number")
-	flags.BoolVar(&asJSON, "json", false, "one JSON object per line")
+	f.place.register(flags)
+	flags.BoolVarP(&f.follow, "follow", "f", false, "go on with what is committed from then on")
+	flags.Int64Var(&f.after, "after", 0, "only events after the one with this number")
+	flags.BoolVar(&f.json, "json", false, "one JSON object per line")
 	return cmd
+}
+
+type eventsFlags struct {
+	place  place
+	after  int64
+	follow bool
+	json   bool
+}
+
+// followEvents prints events until the task has ended, or somebody interrupts.
+func (a *app) followEvents(ctx context.Context, r reader, tasks []string, f eventsFlags) error {
+	o := followOptions{after: f.after, begin: f.after > 0, lost: a.tellLost}
+	if len(tasks) > 0 {
+		state, err := r.Task(ctx, tasks[0])
+		if err != nil {
+			return err
+		}
+		if o.task = state.Task; state.Status.Terminal() && state.Version <= f.after {
+			return nil
+		}
+	}
+	for e, err := range r.Follow(ctx, o) {
+		if errors.Is(context.Cause(ctx), errInterrupted) {
+			return quietExit(exitInterrupted)
+		}
+		if err != nil {
+			return err
+		}
+		if e.record == nil {
+			continue
+		}
+		all := ""
+		if o.task == "" {
+			all = e.task
+		}
+		a.tellEvent(*e.record, f.json, all)
+		if o.task != "" && finishes(e.record.Effects) {
+			return nil
+		}
+	}
+	return nil
+}
+
+// tellLost tells people that what they follow is interrupted, and that it goes on.
+func (a *app) tellLost(err error) {
+	if err == nil {
+		fmt.Fprintln(a.stderr, "the daemon answers again")
+		return
+	}
+	fmt.Fprintln(a.stderr, "the daemon does not answer any more; trying to reach it again")
+}
+
+// tellEvent prints an event; all is its task where events of all tasks are told.
+func (a *app) tellEvent(rec store.Record, asJSON bool, all string) {
+	if asJSON {
+		writeJSONLine(a.stdout, eventLine{all, rec.Seq, rec.Event.At, rec.Event.Body.EventType(), rec.Event.Body, rec.Effects})
+		return
+	}
+	if all != "" {
+		fmt.Fprintf(a.stdout, "%s  ", all)
+	}
+	writeEvent(a, rec.Seq, rec.Event, rec.Effects)
 }
 
 // eventLine is one event as `events --json` prints it. It can be read as a workflow.Event.
 type eventLine struct {
+	Task    string             `json:"task,omitempty"`
 	Seq     int64              `json:"seq"`
 	At      time.Time          `json:"at"`
 	Type    string             `json:"type"`

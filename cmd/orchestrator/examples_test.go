@@ -65,6 +65,19 @@ var examples = map[string]struct {
 		},
 		"greet.go", `"hello"`,
 	},
+	"nightly": {
+		[]string{"repo=WORK"}, "keep=approve",
+		[]string{"tests failed -> fixer", "fixer end_turn -> tests", "tests passed -> keep", "keep approved -> succeeded"},
+		"greet.go", `"hello"`,
+	},
+	"maintain-repository": {
+		[]string{"goal=Add a licence", "repo=WORK", "verify=grep -q 2026 LICENSE"}, "",
+		[]string{
+			"analyst change -> coder", "coder end_turn -> verify", "verify failed -> coder", "coder end_turn -> verify", "verify passed -> reviewer",
+			"reviewer request_changes -> coder", "coder end_turn -> verify", "verify passed -> reviewer", "reviewer approve -> succeeded",
+		},
+		".git/logs/HEAD", "", // the worktree is gone, and its branch stays
+	},
 	"release-with-gate": {
 		[]string{"version=v1.4.0", "repo=WORK"}, "publish=approve",
 		[]string{"tests failed -> fix", "fix succeeded -> tests", "tests passed -> notes", "notes end_turn -> publish", "publish approved -> tag", "tag passed -> succeeded"},
@@ -120,7 +133,7 @@ func TestExampleTeams(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			git := exec.CommandContext(t.Context(), "git", "init", "-q")
+			git := exec.CommandContext(t.Context(), "sh", "-c", "git init -q && git add . && git commit -qm begin")
 			git.Dir = work
 			if out, err := git.CombinedOutput(); err != nil {
 				t.Fatalf("%v: %s", err, out)

@@ -7,72 +7,106 @@ import (
 	"strconv"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/seed-e05a5b32/orchestrator/workflow"
 )
 
 // answerFlags are those of the commands that answer.
 type answerFlags struct {
-	dataDir, comment, by string
+	place       place
+	comment, by string
+	json        bool
+}
+
+func (f *answerFlags) registerJSON(flags *pflag.FlagSet) {
+	flags.BoolVar(&f.json, "json", false, "print the task as it is then as one JSON object, as orchestrator list does")
 }
 
 func newApprove(a *app) *cobra.Command {
 	return gateCommand(a, true, &cobra.Command{
-		Use:   "approve TASK [GATE]",
-		Short: "Approve an open gate",
-		Long: `Decides an open gate of a task, or of a sub-team of it: it ends with approved.
-GATE may be left out where only one is open. The decision is recorded;
-"orchestrator run --resume TASK" then goes on.
+		Use:   "approve TASK [WHAT]",
+		Short: "Approve an open gate, or allow the use of a tool",
+		Long: `Approves what a task, or a sub-team of it, asks: an open gate ends with approved,
+and the use of a tool is allowed. WHAT is the name of the gate, the agent that
+asks, or the number of its question ("orchestrator approvals" shows them); it may be
+left out where only one thing is asked. Other questions of agents are answered with
+"orchestrator answer".
 
-Nothing else may have the data directory open: gates of a task that runs are
-answered in the terminal of the run, or in advance with its flag --answer.`,
+A daemon goes on with the task at once. Without one the decision is recorded, and
+"orchestrator run --resume TASK" then goes on; nothing else may have the data
+directory open: what a run asks is answered in its terminal, or in advance with its
+flag --answer.`,
 		Example: `  orchestrator approve 01JDQ7
-  orchestrator approve 01JDQ7 merge --comment "after the freeze"`,
+  orchestrator approve 01JDQ7 merge --comment "after the freeze"
+  orchestrator approve 01JDQ7 3`,
 	})
 }
 
 func newReject(a *app) *cobra.Command {
 	return gateCommand(a, false, &cobra.Command{
-		Use:     "reject TASK [GATE]",
+		Use:     "reject TASK [WHAT]",
 		Aliases: []string{"deny"},
-		Short:   "Reject an open gate",
-		Long: `Decides an open gate of a task, or of a sub-team of it: it ends with rejected.
-The comment is the output of the gate, which rules may pass on. See also
-"orchestrator approve --help".`,
-		Example: `  orchestrator reject 01JDQ7 merge --comment "the changelog is missing"`,
+		Short:   "Reject an open gate, or deny the use of a tool",
+		Long: `Rejects what a task, or a sub-team of it, asks: an open gate ends with rejected,
+and the use of a tool is denied. The comment is the output of the gate, which rules
+may pass on. See also "orchestrator approve --help".`,
+		Example: `  orchestrator reject 01JDQ7 merge --comment "the changelog is missing"
+  orchestrator deny 01JDQ7 3`,
 	})
 }
 
 func gateCommand(a *app, approved bool, cmd *cobra.Command) *cobra.Command {
 	var f answerFlags
-	cmd.Args = arguments(1, 2, "a task, and the name of its gate where several are open")
+	cmd.Args = arguments(1, 2, "a task, and which gate or question where several are open")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		gate := ""
+		what := ""
 		if len(args) == 2 {
-			gate = args[1]
+			what = args[1]
 		}
-		return a.control(cmd.Context(), f.dataDir, args[0], func(c control) error {
-			return c.decideGate(cmd.Context(), gate, approved, f)
+		return a.control(cmd.Context(), f, args[0], func(c control) error {
+			return c.decide(cmd.Context(), what, approved, f)
 		})
 	}
 	flags := cmd.Flags()
-	dataDirFlag(flags, &f.dataDir)
-	flags.StringVarP(&f.comment, "comment", "m", "", "why, for those who come next")
+	f.place.register(flags)
+	flags.StringVarP(&f.comment, "comment", "m", "", "why, for those who come next; of a gate only")
 	flags.StringVar(&f.by, "by", "", "who decides (default: the name of the user)")
+	f.registerJSON(flags)
 	return cmd
 }
 
-func (c control) decideGate(ctx context.Context, name string, approved bool, f answerFlags) error {
-	gate, err := c.gate(name)
+func (c control) decide(ctx context.Context, name string, approved bool, f answerFlags) error {
+	chosen, err := c.choose(name)
 	if err != nil {
 		return err
 	}
-	if _, err := c.engine().AnswerGate(ctx, gate.Task, gate.Turn, approved, byWhom(f.by), f.comment); err != nil {
-		return tooLate(err, "gate "+gate.name())
+	if chosen.Kind == askApproval {
+		if f.comment != "" {
+			return usage(fmt.Errorf("%s asks for the use of a tool, whose answer takes no comment: leave --comment out", chosen.name()))
+		}
+		return c.decideTool(ctx, chosen, approved, f)
+	}
+	if _, err := c.AnswerGate(ctx, chosen.Task, chosen.Turn, approved, byWhom(f.by), f.comment); err != nil {
+		return tooLate(err, "gate "+chosen.name())
 	}
 	what := "approved"
 	if !approved {
 		what = "rejected"
 	}
-	return c.done(ctx, fmt.Sprintf("%s: %s%s", what, gate.name(), taskRemark(c.task.Task, gate.Task)))
+	return c.done(ctx, fmt.Sprintf("%s: %s%s", what, chosen.name(), taskRemark(c.task.Task, chosen.Task)))
+}
+
+// decideTool allows or denies the use of a tool.
+func (c control) decideTool(ctx context.Context, q ask, allowed bool, f answerFlags) error {
+	answer, what := workflow.AnswerAllow, "allowed"
+	if !allowed {
+		answer, what = workflow.AnswerDeny, "denied"
+	}
+	if _, err := c.AnswerQuestion(ctx, q.Task, q.Question, answer, byWhom(f.by)); err != nil {
+		return tooLate(err, fmt.Sprintf("question %d", q.Question))
+	}
+	return c.done(ctx, fmt.Sprintf("%s: question %d of %s%s", what, q.Question, q.name(), taskRemark(c.task.Task, q.Task)))
 }
 
 func newAnswer(a *app) *cobra.Command {
@@ -83,11 +117,11 @@ func newAnswer(a *app) *cobra.Command {
 		Long: `Answers an open question of a task by its number, as "orchestrator approvals"
 shows it: allow or deny for the use of a tool, else a text or one of the choices.
 
-A question belongs to a turn that runs, and whoever runs it has the data
-directory open: it is answered in the terminal of the run, or in advance with
-its flag --answer. When the run has been interrupted the answer is recorded
-here; the agent is then told to go on where it was, and gets the answer when
-it asks the same again.`,
+A question belongs to a turn that runs. With a daemon the agent goes on at once.
+Without one, whoever runs the turn has the data directory open: it is answered in
+the terminal of the run, or in advance with its flag --answer. When the run has
+been interrupted the answer is recorded here; the agent is then told to go on
+where it was, and gets the answer when it asks the same again.`,
 		Example: `  orchestrator answer 01JDQ7 2 allow
   orchestrator answer 01JDQ7 3 "Use port 8080"`,
 		Args: arguments(3, 3, "a task, the number of a question, and the answer"),
@@ -96,14 +130,15 @@ it asks the same again.`,
 			if err != nil || number < 1 {
 				return usage(fmt.Errorf("%q is not the number of a question: orchestrator approvals shows them", args[1]))
 			}
-			return a.control(cmd.Context(), f.dataDir, args[0], func(c control) error {
+			return a.control(cmd.Context(), f, args[0], func(c control) error {
 				return c.answerQuestion(cmd.Context(), number, args[2], byWhom(f.by))
 			})
 		},
 	}
 	flags := cmd.Flags()
-	dataDirFlag(flags, &f.dataDir)
+	f.place.register(flags)
 	flags.StringVar(&f.by, "by", "", "who answers (default: the name of the user)")
+	f.registerJSON(flags)
 	return cmd
 }
 
@@ -116,10 +151,10 @@ func (c control) answerQuestion(ctx context.Context, number int, text, by string
 		if err != nil {
 			return usage(fmt.Errorf("question %d: %w", number, err))
 		}
-		if _, err := c.engine().AnswerQuestion(ctx, a.Task, number, given.text, by); err != nil {
+		if _, err := c.AnswerQuestion(ctx, a.Task, number, given.text, by); err != nil {
 			return tooLate(err, fmt.Sprintf("question %d", number))
 		}
-		if a.Expires.IsZero() {
+		if a.Expires.IsZero() || c.URL() != "" {
 			return c.done(ctx, fmt.Sprintf("answered question %d of %s with %s", number, a.name(), given.text))
 		}
 		return c.done(ctx, fmt.Sprintf("answered question %d of %s. Its turn was interrupted: the agent goes on where it was, and gets the answer when it asks again", number, a.name()))
@@ -128,7 +163,7 @@ func (c control) answerQuestion(ctx context.Context, number int, text, by string
 		return err
 	}
 	if number <= c.task.LastQuestion {
-		return usage(fmt.Errorf("question %d of task %s is not open any more\n  what became of it: orchestrator show %s", number, c.task.Task, c.task.Task))
+		return usage(fmt.Errorf("question %d of task %s is not open any more\n  what became of it: %s", number, c.task.Task, c.show()))
 	}
 	return usage(errors.New("task " + c.task.Task + " has no question " + strconv.Itoa(number) + ": orchestrator approvals shows those that are open"))
 }

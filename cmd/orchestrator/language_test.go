@@ -194,7 +194,7 @@ func TestSummaryOfATaskThatWaits(t *testing.T) {
 	if err := json.Unmarshal(out.Bytes(), &got); err != nil || len(got.WaitsFor) != 1 || got.WaitsFor[0].Kind != askGate || got.State != workflow.TaskWaiting {
 		t.Errorf("%v: %s", err, &out)
 	}
-	v := storyView{loc: time.UTC, now: j.at, dataDir: "/d"}
+	v := storyView{loc: time.UTC, now: j.at, place: place{dataDir: "/d"}}
 	text := v.render(taskStory{state: j.state, records: j.records, team: j.team})
 	for _, want := range []string{"  gate merge: Merge v1? Think twice., until 2026-03-04 11:00:", "    orchestrator approve 01JDQ7 merge --data-dir /d\n"} {
 		if !strings.Contains(text, want) {

@@ -17,7 +17,8 @@ import (
 )
 
 func newList(a *app) *cobra.Command {
-	var dataDir, team string
+	var where place
+	var team, batch, schedule string
 	var states []string
 	var limit int
 	var all, asJSON bool
@@ -32,7 +33,7 @@ func newList(a *app) *cobra.Command {
 			if limit < 0 {
 				return usage(fmt.Errorf("--limit %d is less than 0", limit))
 			}
-			filter := store.Filter{Team: team, Limit: limit, Children: all}
+			filter := store.Filter{Team: team, Batch: batch, Schedule: schedule, Limit: limit, Children: all}
 			if limit == 0 {
 				filter.Limit = math.MaxInt32 // the store takes 0 for its default
 			}
@@ -43,8 +44,8 @@ func newList(a *app) *cobra.Command {
 				}
 				filter.Status = append(filter.Status, state)
 			}
-			s, err := openReader(cmd.Context(), dataDir)
-			if errors.Is(err, store.ErrNoStore) && dataDir == "" {
+			s, err := a.reader(cmd.Context(), where)
+			if errors.Is(err, store.ErrNoStore) && where == (place{}) {
 				fmt.Fprintln(a.stderr, noTasks(store.Filter{})) // the first thing that many people type
 				return nil
 			}
@@ -73,9 +74,11 @@ func newList(a *app) *cobra.Command {
 		},
 	}
 	flags := cmd.Flags()
-	dataDirFlag(flags, &dataDir)
+	where.register(flags)
 	flags.StringSliceVar(&states, "state", nil, "only tasks in this state (queued, running, waiting, paused, succeeded, failed, cancelled); may be repeated")
 	flags.StringVar(&team, "team", "", "only tasks of this team")
+	flags.StringVar(&batch, "batch", "", "only tasks of this batch")
+	flags.StringVar(&schedule, "schedule", "", "only tasks of this schedule")
 	flags.IntVar(&limit, "limit", 100, "at most so many; 0 is all")
 	flags.BoolVarP(&all, "all", "a", false, "also the tasks of sub-teams, and those that agents have started")
 	flags.BoolVar(&asJSON, "json", false, "one JSON object per line")
@@ -84,17 +87,22 @@ func newList(a *app) *cobra.Command {
 
 // noTasks says that nothing is there, and what would be.
 func noTasks(f store.Filter) string {
-	if len(f.Status) > 0 || f.Team != "" {
-		return "no task fits; without --state and --team all are listed"
+	if len(f.Status) > 0 || f.Team+f.Batch+f.Schedule != "" {
+		return "no task fits; without --state, --team, --batch and --schedule all are listed"
 	}
 	return "no tasks yet: orchestrator run TEAM.yaml starts one"
 }
 
-func taskState(name string) (workflow.TaskState, error) {
-	all := []workflow.TaskState{
+// taskStates are all states of a task.
+func taskStates() []workflow.TaskState {
+	return []workflow.TaskState{
 		workflow.TaskQueued, workflow.TaskRunning, workflow.TaskWaiting, workflow.TaskPaused,
 		workflow.TaskSucceeded, workflow.TaskFailed, workflow.TaskCancelled,
 	}
+}
+
+func taskState(name string) (workflow.TaskState, error) {
+	all := taskStates()
 	if state := workflow.TaskState(name); slices.Contains(all, state) {
 		return state, nil
 	}
@@ -120,6 +128,10 @@ type listJSON struct {
 	Unpriced []string `json:"unpriced,omitempty"`
 	// Parent is the task that this one belongs to.
 	Parent string `json:"parent,omitempty"`
+	// Batch and Schedule are where it comes from.
+	Batch    string `json:"batch,omitempty"`
+	Schedule string `json:"schedule,omitempty"`
+	Priority int    `json:"priority,omitempty"`
 	// WaitsFor is what people are asked, and Paused why the task is paused.
 	WaitsFor []ask       `json:"waits_for,omitempty"`
 	Paused   *pausedTask `json:"paused,omitempty"`
@@ -129,6 +141,7 @@ func listEntry(t workflow.State) listJSON {
 	entry := listJSON{
 		Task: t.Task, Team: t.Team, State: t.Status, Turns: t.Attempts, Tokens: t.Usage.TotalTokens, Created: t.Created, Updated: t.Updated,
 		Cost: float64(t.Cost) / 1e6, Unpriced: t.Unpriced, WaitsFor: asksOf(t),
+		Batch: t.Batch, Schedule: t.Schedule, Priority: t.Priority,
 	}
 	if t.Parent != nil {
 		entry.Parent = t.Parent.Task

@@ -51,6 +51,11 @@ func (t *timeline) newsLines(s *story, under string, n news) []string {
 		return []string{"  paused" + inTask(under) + ": " + pauseText(s.Pause)}
 	case newsResumed:
 		return []string{"  resumed" + inTask(under) + " by " + cmp.Or(printable(n.resumed.By), "somebody") + raiseText(n.resumed.Raise)}
+	case newsWorkspace:
+		if s.WorkspaceWait != "" {
+			return []string{"  " + inTaskFirst(under) + printable(s.WorkspaceWait)}
+		}
+		return []string{t.dim(workspaceLine(under, s))}
 	case newsCancelled:
 		return []string{"  cancelled" + inTask(under) + " by " + printable(s.CancelledBy)}
 	}

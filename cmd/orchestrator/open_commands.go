@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"slices"
 	"strings"
 	"time"
@@ -13,7 +12,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/seed-e05a5b32/orchestrator/orchestrator/store"
-	"github.com/seed-e05a5b32/orchestrator/workflow"
 )
 
 func newGates(a *app) *cobra.Command {
@@ -39,11 +37,11 @@ runs is answered in the terminal of its run; see "orchestrator answer --help".`,
 }
 
 func openCommand(a *app, none string, wanted func(ask) bool, cmd *cobra.Command) *cobra.Command {
-	var dataDir string
+	var where place
 	var asJSON bool
 	cmd.Args = noArguments
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		asks, err := openAsks(cmd.Context(), dataDir)
+		asks, err := a.openAsks(cmd.Context(), where)
 		if err != nil {
 			return err
 		}
@@ -58,27 +56,25 @@ func openCommand(a *app, none string, wanted func(ask) bool, cmd *cobra.Command)
 			fmt.Fprintln(a.stderr, none)
 		}
 		for _, k := range asks {
-			writeAsk(a, k, dataDir)
+			writeAsk(a, k, where)
 		}
 		return nil
 	}
-	dataDirFlag(cmd.Flags(), &dataDir)
+	where.register(cmd.Flags())
 	cmd.Flags().BoolVar(&asJSON, "json", false, "one JSON object per line")
 	return cmd
 }
 
 // openAsks lists what is asked in all tasks, the first that expires first.
-func openAsks(ctx context.Context, dataDir string) ([]ask, error) {
-	s, err := openReader(ctx, dataDir)
-	if errors.Is(err, store.ErrNoStore) && dataDir == "" {
+func (a *app) openAsks(ctx context.Context, where place) ([]ask, error) {
+	s, err := a.reader(ctx, where)
+	if errors.Is(err, store.ErrNoStore) && where == (place{}) {
 		return nil, nil
 	}
 	if err != nil {
 		return nil, err
 	}
-	tasks, err := s.List(ctx, store.Filter{
-		Status: []workflow.TaskState{workflow.TaskRunning, workflow.TaskWaiting, workflow.TaskPaused}, Children: true, Limit: math.MaxInt32,
-	})
+	tasks, err := s.Waiting(ctx)
 	if err := closing(s, err); err != nil {
 		return nil, err
 	}
@@ -104,7 +100,7 @@ func left(expires time.Time) string {
 }
 
 // writeAsk prints what is asked, whole, and what to type.
-func writeAsk(a *app, k ask, dataDir string) {
+func writeAsk(a *app, k ask, where place) {
 	p := paletteFor(a.stdout)
 	kind := string(k.Kind)
 	if k.Question > 0 {
@@ -120,7 +116,7 @@ func writeAsk(a *app, k ask, dataDir string) {
 	for _, line := range lines {
 		fmt.Fprintln(a.stdout, strings.TrimRight("  "+line, " "))
 	}
-	for _, command := range k.commands(dataDir) {
+	for _, command := range k.commands(where) {
 		fmt.Fprintln(a.stdout, "    "+command)
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/seed-e05a5b32/orchestrator/appclient"
 	"github.com/seed-e05a5b32/orchestrator/orchestrator"
 	"github.com/seed-e05a5b32/orchestrator/orchestrator/engine"
+	"github.com/seed-e05a5b32/orchestrator/orchestrator/schedule"
 	"github.com/seed-e05a5b32/orchestrator/orchestrator/store"
 	"github.com/seed-e05a5b32/orchestrator/workflow"
 )
@@ -33,7 +34,7 @@ func explain(err error) string {
 // diagnose knows the errors that people meet. Texts of this project's own
 // typed errors are complete already and are printed as they are.
 func diagnose(err error) (what, todo string) {
-	for _, known := range []func(error) (string, string, bool){diagnoseStore, diagnoseServer, diagnoseFile} {
+	for _, known := range []func(error) (string, string, bool){diagnoseDaemon, diagnoseStore, diagnoseServer, diagnoseFile} {
 		if w, t, ok := known(err); ok {
 			return w, t
 		}
@@ -98,6 +99,9 @@ func diagnoseStore(err error) (what, todo string, ok bool) {
 	if e, is := errors.AsType[*store.StorageError](err); is {
 		what, todo = diagnoseStorage(e)
 		return what, todo, true
+	}
+	if e, is := errors.AsType[*schedule.UnknownError](err); is {
+		return e.Error(), "", true
 	}
 	switch {
 	case errors.Is(err, store.ErrNoStore):

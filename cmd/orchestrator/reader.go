@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"io"
 	"path/filepath"
 
 	"github.com/spf13/pflag"
@@ -32,8 +33,8 @@ func openReader(ctx context.Context, dir string) (*store.Store, error) {
 	return store.OpenReader(ctx, dir)
 }
 
-// closing closes the store and keeps the first error.
-func closing(s *store.Store, err error) error { return errors.Join(err, s.Close()) }
+// closing closes what was read and keeps the first error.
+func closing(s io.Closer, err error) error { return errors.Join(err, s.Close()) }
 
 // taskStory is everything that is stored about one task.
 type taskStory struct {
@@ -45,26 +46,14 @@ type taskStory struct {
 	children []workflow.State
 }
 
-// readStory reads a task by its ID, or by the beginning or end of it.
-func readStory(ctx context.Context, s *store.Store, id string) (taskStory, error) {
-	state, err := s.Task(ctx, id)
-	if err != nil {
-		return taskStory{}, err
-	}
-	records, err := s.Events(ctx, state.Task, 0)
-	if err != nil {
-		return taskStory{}, err
-	}
-	revision, err := s.Revision(ctx, state.Revision)
-	if err != nil {
-		return taskStory{}, err
-	}
+// toldStory completes what is stored about a task.
+func toldStory(ctx context.Context, r reader, state workflow.State, records []store.Record, revision store.Revision) (taskStory, error) {
 	// Roles were checked when the task was submitted.
 	team, err := workflow.Parse(revision.File, revision.Source, workflow.ParseOptions{Load: workflow.LoadSources(revision.File, revision.Sources)})
 	if err != nil {
 		return taskStory{}, err
 	}
-	children, err := descendants(ctx, s, state.Task)
+	children, err := descendants(ctx, r, state.Task)
 	if err != nil {
 		return taskStory{}, err
 	}
@@ -72,14 +61,14 @@ func readStory(ctx context.Context, s *store.Store, id string) (taskStory, error
 }
 
 // descendants are the tasks that a task has started, and theirs.
-func descendants(ctx context.Context, s *store.Store, task string) ([]workflow.State, error) {
-	children, err := s.Children(ctx, task)
+func descendants(ctx context.Context, r reader, task string) ([]workflow.State, error) {
+	children, err := r.Children(ctx, task)
 	if err != nil {
 		return nil, err
 	}
 	var out []workflow.State
 	for _, child := range children {
-		more, err := descendants(ctx, s, child.Task)
+		more, err := descendants(ctx, r, child.Task)
 		if err != nil {
 			return nil, err
 		}

@@ -16,7 +16,8 @@ import (
 )
 
 func newReplay(a *app) *cobra.Command {
-	var teamFile, dataDir, rolesDir string
+	var teamFile, rolesDir string
+	var where place
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "replay TASK|JOURNAL --team FILE",
@@ -40,7 +41,7 @@ standard input. Exit status 0 when the route is the same, 1 when it is another.`
 			if err != nil {
 				return usage(err)
 			}
-			journal, err := a.journal(cmd.Context(), args[0], dataDir)
+			journal, err := a.journal(cmd.Context(), args[0], where)
 			if err != nil {
 				return err
 			}
@@ -54,13 +55,13 @@ standard input. Exit status 0 when the route is the same, 1 when it is another.`
 	flags := cmd.Flags()
 	flags.StringVar(&teamFile, "team", "", "the team file to take the task through")
 	flags.BoolVar(&asJSON, "json", false, "print both routes and where they part as one JSON object")
-	dataDirFlag(flags, &dataDir)
+	where.register(flags)
 	rolesFlag(flags, &rolesDir)
 	return cmd
 }
 
 // journal reads the journal of a file, or that of a task of the data directory.
-func (a *app) journal(ctx context.Context, from, dataDir string) ([]workflow.Recorded, error) {
+func (a *app) journal(ctx context.Context, from string, where place) ([]workflow.Recorded, error) {
 	if from == "-" {
 		journal, err := readJournal("the standard input", a.stdin)
 		return journal, usage(err)
@@ -73,18 +74,14 @@ func (a *app) journal(ctx context.Context, from, dataDir string) ([]workflow.Rec
 		journal, err := readJournal(from, file)
 		return journal, usage(errors.Join(err, file.Close()))
 	}
-	s, err := openReader(ctx, dataDir)
+	s, err := a.reader(ctx, where)
 	if err != nil {
 		return nil, err
 	}
 	var journal []workflow.Recorded
-	state, err := s.Task(ctx, from)
-	if err == nil {
-		records, readErr := s.Events(ctx, state.Task, 0)
-		for _, r := range records {
-			journal = append(journal, workflow.Recorded{Seq: r.Seq, Event: r.Event, Effects: r.Effects})
-		}
-		err = readErr
+	_, records, _, err := s.Look(ctx, from, 0)
+	for _, r := range records {
+		journal = append(journal, workflow.Recorded{Seq: r.Seq, Event: r.Event, Effects: r.Effects})
 	}
 	return journal, closing(s, err)
 }

@@ -10,7 +10,6 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/seed-e05a5b32/orchestrator/orchestrator"
-	"github.com/seed-e05a5b32/orchestrator/workflow"
 )
 
 // defaultGrace is what service managers and container runtimes commonly allow
@@ -19,29 +18,34 @@ const defaultGrace = 30 * time.Second
 
 // runFlags are the flags of `run`.
 type runFlags struct {
-	inputs     []string
-	inputsFile string
-	server     serverFlags
-	dataDir    string
-	roles      string
-	workspace  string
-	key        string
-	json       bool
-	resume     string
-	verbose    bool
-	maxTurns   int
-	prices     string
-	answers    []string
-	grace      time.Duration
+	submitFlags
+	place    place
+	server   serverFlags
+	roles    string
+	json     bool
+	resume   string
+	verbose  bool
+	maxTurns int
+	prices   string
+	answers  []string
+	grace    time.Duration
+	// set are the flags that were given.
+	set *pflag.FlagSet
 }
 
 func newRun(a *app) *cobra.Command {
 	var f runFlags
 	cmd := &cobra.Command{
-		Use:   "run TEAM.yaml [--input name=value ...]",
+		Use:   "run TEAM [--input name=value ...]",
 		Short: "Run a team on a task and show how it goes on",
 		Long: `Submits one task and drives it to its end. Progress is redrawn on a terminal
-and printed line by line on a pipe.
+and printed line by line on a pipe. TEAM is a team file.
+
+Where a daemon serves the data directory (see "orchestrator serve --help"), or one is
+named with --daemon, it drives the task, and TEAM may also be the name of a team of
+the daemon. What is shown and the exit statuses are the same. Ctrl-C and SIGTERM then
+only end the watching: the task goes on in the daemon. What chooses App Server, model,
+roles and prices is the daemon's, and its flags are refused here.
 
 With --json the standard output gets one line at the end:
   {"task":…,"state":…,"turns":…,"handoffs":[{"from","reason","rule","to"}],"tokens":…,"explanation":…}
@@ -69,6 +73,7 @@ refused.`,
 		Example: `  orchestrator run examples/teams/plan-code-review.yaml --input goal="Add a --json flag"
   orchestrator run team.yaml --inputs-file inputs.json --app-server ws://127.0.0.1:4500 --json
   orchestrator run release.yaml --input version=1.2 --answer merge=approve
+  orchestrator run release --input version=1.2 --daemon http://127.0.0.1:7717
   orchestrator run --resume 01JDQ7`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if cmd.Flags().Changed("resume") {
@@ -80,6 +85,7 @@ refused.`,
 			return oneArgument("a team file, or --resume TASK")(cmd, args)
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
+			f.set = cmd.Flags()
 			if f.grace < 0 {
 				return usage(fmt.Errorf("--grace %s: a time is not negative", f.grace))
 			}
@@ -94,13 +100,10 @@ refused.`,
 }
 
 func (f *runFlags) register(flags *pflag.FlagSet) {
-	flags.StringArrayVar(&f.inputs, "input", nil, "an input of the task as name=value; may be repeated")
-	flags.StringVar(&f.inputsFile, "inputs-file", "", "read inputs from a JSON or YAML file; - is the standard input")
+	f.submitFlags.register(flags)
 	f.server.register(flags)
-	dataDirFlag(flags, &f.dataDir)
+	f.place.register(flags)
 	rolesFlag(flags, &f.roles)
-	flags.StringVar(&f.workspace, "workspace", "", "the directory in which the agents work, instead of the one that the team names")
-	flags.StringVar(&f.key, "key", "", "idempotency key: the same key never starts a second task")
 	flags.BoolVar(&f.json, "json", false, "print the result as one JSON line")
 	flags.StringVar(&f.resume, "resume", "", "go on with this task instead of starting one")
 	flags.BoolVarP(&f.verbose, "verbose", "v", false, "also show what goes in and out of each turn, and each tool call")
@@ -122,9 +125,26 @@ func (f *runFlags) checkResume(flags *pflag.FlagSet, args []string) error {
 	if len(args) > 0 {
 		return fmt.Errorf("--resume goes on with the team that the task was started with: leave %s out", args[0])
 	}
-	for _, name := range []string{"input", "inputs-file", "workspace", "key"} {
+	for _, name := range []string{"input", "inputs-file", "workspace", "key", "priority"} {
 		if flags.Changed(name) {
 			return fmt.Errorf("--resume goes on with the task as it is: leave --%s out", name)
+		}
+	}
+	return nil
+}
+
+// withoutDaemon are the flags that say how a run without a daemon is driven.
+func withoutDaemon() []string {
+	return []string{
+		"app-server", "app-server-token-file", "app-server-transport", "letta", "letta-home", "model", "roles", "prices", "max-turns", "grace",
+	}
+}
+
+// checkDaemon refuses what the daemon decides.
+func (f *runFlags) checkDaemon(url string) error {
+	for _, name := range withoutDaemon() {
+		if f.set.Changed(name) {
+			return usage(fmt.Errorf("--%s is for a run without a daemon, and the daemon at %s drives the task: leave it out, or name another --data-dir", name, url))
 		}
 	}
 	return nil
@@ -151,7 +171,7 @@ func (f *serverFlags) register(flags *pflag.FlagSet) {
 
 // options are those of the library for these flags.
 func (f *runFlags) options(a *app) (orchestrator.Options, error) {
-	dir, err := chooseDataDir(f.dataDir)
+	dir, err := chooseDataDir(f.place.dataDir)
 	if err != nil {
 		return orchestrator.Options{}, err
 	}
@@ -175,35 +195,6 @@ func (f *runFlags) options(a *app) (orchestrator.Options, error) {
 		PricesFile: prices, Model: model, DataDir: dir, AppServer: server, TokenFile: f.server.tokenFile, Transport: transport,
 		LettaCommand: f.server.letta, LettaHome: f.server.lettaHome, RolesDir: f.roles, MaxTurns: f.maxTurns, Version: buildVersion(), Log: a.log,
 	}, nil
-}
-
-// prepare checks everything that a person may have got wrong before anything is started.
-func (a *app) prepare(file string, f runFlags) (*workflow.Team, map[string]any, string, error) {
-	team, err := orchestrator.LoadTeam(file, f.roles)
-	if err != nil {
-		return nil, nil, "", usage(err)
-	}
-	for _, w := range team.Warnings {
-		fmt.Fprintln(a.stderr, "warning:", w.String())
-	}
-	if _, err := preparedAnswers(team, f.answers); err != nil {
-		return nil, nil, "", usage(err)
-	}
-	given, err := readInputs(f.inputsFile, a.stdin, f.inputs)
-	if err != nil {
-		return nil, nil, "", usage(err)
-	}
-	input, err := team.BindInput(given)
-	if err != nil {
-		return nil, nil, "", usage(err)
-	}
-	workspace := f.workspace
-	if workspace != "" {
-		if workspace, err = orchestrator.ResolveWorkspace(workspace); err != nil {
-			return nil, nil, "", usage(err)
-		}
-	}
-	return team, input, workspace, nil
 }
 
 // usageIfWorkspace marks the errors of a submission that are the user's to mend.

@@ -8,97 +8,125 @@ import (
 	"time"
 
 	"github.com/seed-e05a5b32/orchestrator/orchestrator"
-	"github.com/seed-e05a5b32/orchestrator/orchestrator/store"
 	"github.com/seed-e05a5b32/orchestrator/workflow"
 )
 
-// run submits a task and drives it.
-func (a *app) run(ctx context.Context, file string, f runFlags) (err error) {
-	team, input, workspace, err := a.prepare(file, f)
+// run submits a task and drives it, or has the daemon drive it.
+func (a *app) run(ctx context.Context, team string, f runFlags) (err error) {
+	d, err := a.daemon(ctx, f.place)
 	if err != nil {
 		return err
 	}
-	options, err := f.options(a)
+	if d != nil {
+		defer a.closing(&err, d.Close)
+		if err := f.checkDaemon(d.URL()); err != nil {
+			return err
+		}
+	}
+	sub, err := a.prepare(ctx, d, team, f.submitFlags, f.roles)
 	if err != nil {
 		return err
 	}
-	if !team.HasAgents() {
-		options.AppServer, options.TokenFile = orchestrator.AppServerNone, ""
+	if _, err := preparedAnswers(sub.team, f.answers); err != nil {
+		return usage(err)
 	}
-	o, err := a.open(ctx, options)
-	if err != nil {
-		return err
+	var by driver
+	if d != nil {
+		by = newDaemonDriver(d)
+	} else {
+		o, err := a.openDriver(ctx, f, sub.team, "")
+		if err != nil {
+			return err
+		}
+		defer a.closing(&err, func() error { return o.Close(context.WithoutCancel(ctx)) })
+		by = localDriver{newLocalBackend(o)}
 	}
-	defer a.closing(&err, func() error { return o.Close(context.WithoutCancel(ctx)) })
-	state, created, err := o.Submit(ctx, orchestrator.Submission{Team: team, Input: input, Workspace: workspace, Key: f.key})
+	state, created, err := by.Submit(ctx, sub)
 	if err != nil {
 		return usageIfWorkspace(err)
 	}
-	d := a.newDrive(o, f, state.Task)
+	following := a.newDrive(by, f, state.Task)
 	if !created {
-		remark := fmt.Sprintf("the key %q belongs to a task that was submitted before", f.key)
-		if state.Revision != team.Revision {
-			remark += ", with an earlier version of the team file"
-		}
-		d.remarks = append(d.remarks, remark)
+		following.remarks = append(following.remarks, sub.known(state))
 	}
-	return d.run(ctx)
+	return following.run(ctx)
 }
 
-// resume goes on with a task from its last committed step.
-func (a *app) resume(ctx context.Context, f runFlags) (err error) {
-	found, err := a.resumable(ctx, f)
-	if err != nil {
-		return err
-	}
+// openDriver opens the data directory and the App Server for a team.
+func (a *app) openDriver(ctx context.Context, f runFlags, team *workflow.Team, server string) (*orchestrator.Orchestrator, error) {
 	options, err := f.options(a)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	switch {
-	case !found.team.HasAgents():
+	case !team.HasAgents():
 		options.AppServer, options.TokenFile = orchestrator.AppServerNone, ""
 	case options.AppServer == "":
-		options.AppServer = lastServerOf(found)
+		options.AppServer = server
 	}
-	o, err := a.open(ctx, options)
+	return a.open(ctx, options)
+}
+
+// resume goes on with a task from its last committed step, or watches the daemon do it.
+func (a *app) resume(ctx context.Context, f runFlags) (err error) {
+	d, err := a.daemon(ctx, f.place)
+	if err != nil {
+		return err
+	}
+	if d != nil {
+		defer a.closing(&err, d.Close)
+		if err := f.checkDaemon(d.URL()); err != nil {
+			return err
+		}
+		found, err := a.resumable(ctx, d, f)
+		if err != nil {
+			return err
+		}
+		return a.newDrive(newDaemonDriver(d), f, found.state.Task).run(ctx)
+	}
+	// It is read without the lock, so that a task that has ended is refused before
+	// an App Server is started for it.
+	s, err := openReader(ctx, f.place.dataDir)
+	if err != nil {
+		return err
+	}
+	found, err := a.resumable(ctx, localReader{s}, f)
+	if err := closing(s, err); err != nil {
+		return err
+	}
+	o, err := a.openDriver(ctx, f, found.team, lastServerOf(found))
 	if err != nil {
 		return err
 	}
 	defer a.closing(&err, func() error { return o.Close(context.WithoutCancel(ctx)) })
-	d := a.newDrive(o, f, found.state.Task)
-	d.remarks = resumeRemarks(found.state)
-	return d.run(ctx)
+	following := a.newDrive(localDriver{newLocalBackend(o)}, f, found.state.Task)
+	following.remarks = resumeRemarks(found.state)
+	return following.run(ctx)
 }
 
-// resumable reads the task without the lock, so that a task that has ended is
-// refused before an App Server is started for it.
-func (a *app) resumable(ctx context.Context, f runFlags) (taskStory, error) {
-	s, err := openReader(ctx, f.dataDir)
-	if err != nil {
-		return taskStory{}, err
-	}
-	found, err := readStory(ctx, s, f.resume)
+// resumable finds the task to go on with.
+func (a *app) resumable(ctx context.Context, r reader, f runFlags) (taskStory, error) {
+	found, err := r.Story(ctx, f.resume)
 	if err == nil {
-		found, err = wholeTask(ctx, s, found)
+		found, err = wholeTask(ctx, r, found)
 	}
-	if err := closing(s, err); err != nil {
+	if err != nil {
 		return taskStory{}, err
 	}
 	if _, err := preparedAnswers(found.team, f.answers); err != nil {
 		return taskStory{}, usage(err)
 	}
 	if found.state.Status.Terminal() {
-		return taskStory{}, usage(fmt.Errorf("task %s has ended as %s: there is nothing to resume\n  the story: orchestrator show %s",
-			found.state.Task, found.state.Status, found.state.Task))
+		return taskStory{}, usage(fmt.Errorf("task %s has ended as %s: there is nothing to resume\n  the story: %s",
+			found.state.Task, found.state.Status, f.place.in("orchestrator show "+found.state.Task)))
 	}
 	return found, nil
 }
 
 // wholeTask is the task that a sub-team's task belongs to: it is driven as a whole.
-func wholeTask(ctx context.Context, s *store.Store, found taskStory) (taskStory, error) {
+func wholeTask(ctx context.Context, r reader, found taskStory) (taskStory, error) {
 	for found.state.Parent.Waits() {
-		parent, err := readStory(ctx, s, found.state.Parent.Task)
+		parent, err := r.Story(ctx, found.state.Parent.Task)
 		if err != nil {
 			return taskStory{}, err
 		}

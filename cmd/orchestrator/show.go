@@ -10,7 +10,7 @@ import (
 )
 
 func newShow(a *app) *cobra.Command {
-	var dataDir string
+	var where place
 	var full, asJSON bool
 	cmd := &cobra.Command{
 		Use:   "show TASK",
@@ -29,11 +29,12 @@ be shown at the same time.`,
   orchestrator show 01JDQ7 --json`,
 		Args: oneArgument("a task"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			s, err := openReader(cmd.Context(), dataDir)
+			s, err := a.reader(cmd.Context(), where)
 			if err != nil {
 				return err
 			}
-			told, err := readStory(cmd.Context(), s, args[0])
+			driven := s.URL() != ""
+			told, err := s.Story(cmd.Context(), args[0])
 			if err := closing(s, err); err != nil {
 				return err
 			}
@@ -45,13 +46,13 @@ be shown at the same time.`,
 			if full {
 				lines = 0
 			}
-			view := storyView{palette: paletteFor(a.stdout), lines: lines, loc: time.Local, now: time.Now(), dataDir: dataDir}
+			view := storyView{palette: paletteFor(a.stdout), lines: lines, loc: time.Local, now: time.Now(), place: where, driven: driven}
 			fmt.Fprint(a.stdout, view.render(told))
 			return nil
 		},
 	}
 	flags := cmd.Flags()
-	dataDirFlag(flags, &dataDir)
+	where.register(flags)
 	flags.BoolVar(&full, "full", false, "print inputs and outputs whole instead of their first lines")
 	flags.BoolVar(&asJSON, "json", false, "print state and journal as one JSON object")
 	return cmd

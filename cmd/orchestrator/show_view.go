@@ -18,8 +18,10 @@ type storyView struct {
 	lines int // how many lines of each input and output; 0 means all
 	loc   *time.Location
 	now   time.Time
-	// dataDir is named in the commands that are told, where it is not the usual one.
-	dataDir string
+	// place is named in the commands that are told, where it is not the usual one.
+	place place
+	// driven says that a daemon drives the task.
+	driven bool
 
 	b    strings.Builder
 	team *workflow.Team
@@ -408,6 +410,9 @@ func (v *storyView) ending(s *story, told taskStory) {
 	if r := s.Result; r != nil {
 		v.printf("%s at %s, after %s · %s\n", v.status(told.state), formatTime(r.At, v.loc), formatElapsed(r.At.Sub(s.Submitted)), s.totals())
 		v.field("why", r.Explanation)
+		for _, field := range placeFields(told.state.Place) {
+			v.field(field[0], field[1])
+		}
 		if r.State == workflow.TaskFailed {
 			v.field("what to do", remedy(s))
 		}
@@ -425,8 +430,12 @@ func (v *storyView) ending(s *story, told taskStory) {
 			v.printf("  task %s: %s\n", c.Task, askLine(a, v.loc))
 		}
 		if c.Status == workflow.TaskPaused && pausedOf(c).Parent == "" {
-			v.printf("  task %s is paused: %s; %s\n", c.Task, oneLine(pausedOf(c).Note, 300), pausedOf(c).command(v.dataDir))
+			v.printf("  task %s is paused: %s; %s\n", c.Task, oneLine(pausedOf(c).Note, 300), pausedOf(c).command(v.place))
 		}
 	}
-	v.field("go on", inDataDir("orchestrator run --resume "+s.Task, v.dataDir)+" (when nothing is driving it)")
+	if v.driven {
+		v.field("watch it", v.place.in("orchestrator run --resume "+s.Task))
+		return
+	}
+	v.field("go on", v.place.in("orchestrator run --resume "+s.Task)+" (when nothing is driving it)")
 }

@@ -17,9 +17,11 @@ type story struct {
 	Input     map[string]any
 	Workspace string
 	GitBranch string
-	Parent    *workflow.Parent
-	Origin    *workflow.Origin
-	Submitted time.Time
+	// WorkspaceWait says what the task waits for before it has a workspace.
+	WorkspaceWait string
+	Parent        *workflow.Parent
+	Origin        *workflow.Origin
+	Submitted     time.Time
 	// Start is the handoff that chose the first node.
 	Start *workflow.Handoff
 	Steps []*step

@@ -16,7 +16,7 @@ import (
 
 const notRunning = `
 
-Nothing else may have the data directory open.`
+A daemon does it at once. Without one nothing else may have the data directory open.`
 
 func newPause(a *app) *cobra.Command {
 	var f answerFlags
@@ -29,11 +29,12 @@ foreground is stopped with Ctrl-C, which keeps the task as well.` + notRunning,
 		Example: `  orchestrator pause 01JDQ7`,
 		Args:    arguments(1, 1, "a task"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.control(cmd.Context(), f.dataDir, args[0], func(c control) error { return c.pause(cmd.Context(), byWhom(f.by)) })
+			return a.control(cmd.Context(), f, args[0], func(c control) error { return c.pause(cmd.Context(), byWhom(f.by)) })
 		},
 	}
-	dataDirFlag(cmd.Flags(), &f.dataDir)
+	f.place.register(cmd.Flags())
 	cmd.Flags().StringVar(&f.by, "by", "", "who pauses it (default: the name of the user)")
+	f.registerJSON(cmd.Flags())
 	return cmd
 }
 
@@ -41,10 +42,10 @@ func (c control) pause(ctx context.Context, by string) error {
 	if err := c.ended(); err != nil {
 		return err
 	}
-	_, err := c.engine().Pause(ctx, c.task.Task, by)
+	_, err := c.Pause(ctx, c.task.Task, by)
 	if transition, ok := errors.AsType[*workflow.TransitionError](err); ok {
 		if transition.State == string(workflow.TaskPaused) {
-			return usage(fmt.Errorf("task %s is paused already: %s\n  go on with: %s", c.task.Task, oneLine(pausedOf(c.task).Note, 400), pausedOf(c.task).command(c.dataDir)))
+			return usage(fmt.Errorf("task %s is paused already: %s\n  go on with: %s", c.task.Task, oneLine(pausedOf(c.task).Note, 400), pausedOf(c.task).command(c.place)))
 		}
 		return usage(fmt.Errorf("task %s is %s and cannot be paused; it begins with orchestrator run --resume %s", c.task.Task, c.task.Status, c.task.Task))
 	}
@@ -61,8 +62,8 @@ func newResume(a *app) *cobra.Command {
 		Use:   "resume TASK",
 		Short: "Go on with a paused task, with higher limits if wanted",
 		Long: `Records that a paused task goes on, and adds to its limits what the flags say.
-Only limits that the task has, or a branch of it that has reached one, can be raised. "orchestrator run --resume TASK"
-then drives it. A turn that was cut off at the limit is continued, not repeated.` + notRunning,
+Only limits that the task has, or a branch of it that has reached one, can be raised. A daemon then goes on; without
+one "orchestrator run --resume TASK" drives it. A turn that was cut off at the limit is continued, not repeated.` + notRunning,
 		Example: `  orchestrator resume 01JDQ7 --turns 10
   orchestrator resume 01JDQ7 --tokens 100000 --duration 1h --cost 2.50`,
 		Args: arguments(1, 1, "a task"),
@@ -71,14 +72,15 @@ then drives it. A turn that was cut off at the limit is continued, not repeated.
 			if err != nil {
 				return usage(err)
 			}
-			return a.control(cmd.Context(), f.dataDir, args[0], func(c control) error {
+			return a.control(cmd.Context(), f, args[0], func(c control) error {
 				return c.resume(cmd.Context(), byWhom(f.by), limits)
 			})
 		},
 	}
 	flags := cmd.Flags()
-	dataDirFlag(flags, &f.dataDir)
+	f.place.register(flags)
 	flags.StringVar(&f.by, "by", "", "who resumes it (default: the name of the user)")
+	f.registerJSON(flags)
 	flags.IntVar(&raise.turns, "turns", 0, "so many turns more")
 	flags.Int64Var(&raise.tokens, "tokens", 0, "so many tokens more")
 	flags.DurationVar(&raise.duration, "duration", 0, "so much time more, such as 30m")
@@ -117,14 +119,14 @@ func (c control) resume(ctx context.Context, by string, raise workflow.Limits) e
 		for _, child := range c.children {
 			if child.Status == workflow.TaskPaused && !child.Parent.Spawned {
 				return usage(fmt.Errorf("task %s is not paused, but its sub-team's task %s is: %s\n  go on with: %s",
-					c.task.Task, child.Task, oneLine(pausedOf(child).Note, 400), pausedOf(child).command(c.dataDir)))
+					c.task.Task, child.Task, oneLine(pausedOf(child).Note, 400), pausedOf(child).command(c.place)))
 			}
 		}
 		return usage(fmt.Errorf("task %s is %s, not paused\n  go on with: orchestrator run --resume %s", c.task.Task, c.task.Status, c.task.Task))
 	}
-	state, err := c.engine().Resume(ctx, c.task.Task, by, raise)
+	state, err := c.Resume(ctx, c.task.Task, by, raise)
 	if byParent, ok := errors.AsType[*workflow.PausedByParentError](err); ok {
-		return usage(fmt.Errorf("%w\n  go on with: %s", byParent, pausedOf(c.task).command(c.dataDir)))
+		return usage(fmt.Errorf("%w\n  go on with: %s", byParent, pausedOf(c.task).command(c.place)))
 	}
 	if none, ok := errors.AsType[*workflow.RaiseError](err); ok {
 		return usage(fmt.Errorf("%w: leave --%s out", none, strings.Join(none.Limits, " and --")))
@@ -133,7 +135,11 @@ func (c control) resume(ctx context.Context, by string, raise workflow.Limits) e
 		return err
 	}
 	if state.Status == workflow.TaskPaused {
-		fmt.Fprintf(c.app.stdout, "task %s paused again at once: %s\n  raise the limit: %s\n", state.Task, oneLine(pausedOf(state).Note, 400), pausedOf(state).command(c.dataDir))
+		if c.json {
+			writeJSONLine(c.app.stdout, listEntry(state))
+			return quietExit(exitPaused)
+		}
+		fmt.Fprintf(c.app.stdout, "task %s paused again at once: %s\n  raise the limit: %s\n", state.Task, oneLine(pausedOf(state).Note, 400), pausedOf(state).command(c.place))
 		return quietExit(exitPaused)
 	}
 	return c.done(ctx, "resumed: "+state.Task+raiseText(raise))
@@ -150,11 +156,12 @@ its terminal first.` + notRunning,
 		Example: `  orchestrator cancel 01JDQ7`,
 		Args:    arguments(1, 1, "a task"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.control(cmd.Context(), f.dataDir, args[0], func(c control) error { return c.cancel(cmd.Context(), byWhom(f.by)) })
+			return a.control(cmd.Context(), f, args[0], func(c control) error { return c.cancel(cmd.Context(), byWhom(f.by)) })
 		},
 	}
-	dataDirFlag(cmd.Flags(), &f.dataDir)
+	f.place.register(cmd.Flags())
 	cmd.Flags().StringVar(&f.by, "by", "", "who cancels it (default: the name of the user)")
+	f.registerJSON(cmd.Flags())
 	return cmd
 }
 
@@ -162,14 +169,14 @@ func (c control) cancel(ctx context.Context, by string) error {
 	if err := c.ended(); err != nil {
 		return err
 	}
-	if _, err := c.engine().Cancel(ctx, c.task.Task, by); err != nil {
+	if _, err := c.Cancel(ctx, c.task.Task, by); err != nil {
 		return tooLate(err, "task "+c.task.Task)
 	}
 	for _, child := range c.children {
 		if child.Status.Terminal() || child.Parent.Spawned {
 			continue
 		}
-		if _, err := c.engine().Cancel(ctx, child.Task, "task "+c.task.Task); err != nil && !errors.Is(err, workflow.ErrTerminal) {
+		if _, err := c.Cancel(ctx, child.Task, "task "+c.task.Task); err != nil && !errors.Is(err, workflow.ErrTerminal) {
 			return err
 		}
 	}

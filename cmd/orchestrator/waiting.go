@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 	"time"
@@ -13,12 +14,12 @@ import (
 func waitingFor(s workflow.State, v *storyView) []string {
 	loc := v.loc
 	if s.Status == workflow.TaskQueued {
-		return []string{"waits to be taken up"}
+		return []string{cmp.Or(placeWait(s), "waits to be taken up")}
 	}
 	var out []string
 	if s.Status == workflow.TaskPaused {
 		p := pausedOf(s)
-		out = append(out, fmt.Sprintf("paused since %s: %s", formatTime(pausedAt(s), loc), oneLine(p.Note, 400)), "  go on: "+p.command(v.dataDir))
+		out = append(out, fmt.Sprintf("paused since %s: %s", formatTime(pausedAt(s), loc), oneLine(p.Note, 400)), "  go on: "+p.command(v.place))
 		for _, h := range s.Held {
 			what := "ended with " + string(h.Result.Reason)
 			if h.Cut {
@@ -29,7 +30,7 @@ func waitingFor(s workflow.State, v *storyView) []string {
 	}
 	for _, a := range asksOf(s) {
 		out = append(out, askLine(a, loc))
-		for _, command := range a.commands(v.dataDir) {
+		for _, command := range a.commands(v.place) {
 			out = append(out, "  "+command)
 		}
 	}

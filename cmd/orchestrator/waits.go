@@ -12,10 +12,11 @@ import (
 
 // waits is what a task that nothing drives forward waits for.
 type waits struct {
-	asks    []ask
-	paused  []pausedTask
-	resume  string // the command that goes on when that is done
-	dataDir string
+	asks   []ask
+	paused []pausedTask
+	resume string // the command that goes on when that is done
+	driven bool   // a daemon goes on by itself then
+	place  place
 }
 
 // pausedTask is a task that is paused.
@@ -29,12 +30,12 @@ type pausedTask struct {
 }
 
 // command is what to type to go on with a paused task.
-func (p pausedTask) command(dataDir string) string {
+func (p pausedTask) command(where place) string {
 	switch {
 	case p.Parent != "":
-		return inDataDir("orchestrator resume "+p.Parent, dataDir)
+		return where.in("orchestrator resume " + p.Parent)
 	case p.By != "":
-		return inDataDir("orchestrator resume "+p.Task, dataDir)
+		return where.in("orchestrator resume " + p.Task)
 	}
 	flag := "--turns 10"
 	for _, limit := range []struct{ name, flag string }{
@@ -44,7 +45,7 @@ func (p pausedTask) command(dataDir string) string {
 			flag = limit.flag
 		}
 	}
-	return inDataDir("orchestrator resume "+p.Task+" "+flag, dataDir)
+	return where.in("orchestrator resume " + p.Task + " " + flag)
 }
 
 // family are the latest states of a task and of those that belong to it, by ID.
@@ -110,15 +111,19 @@ func (l lineStyle) waitLines(s *story, w *waits) string {
 	}
 	lines := []string{fmt.Sprintf("%s after %s · %s", l.bold(what), formatElapsed(time.Since(s.Submitted)), s.totals())}
 	for _, p := range w.paused {
-		lines = append(lines, "  "+oneLine(p.Note, 400)+taskRemark(s.Task, p.Task), "    "+p.command(w.dataDir))
+		lines = append(lines, "  "+oneLine(p.Note, 400)+taskRemark(s.Task, p.Task), "    "+p.command(w.place))
 	}
 	for _, a := range w.asks {
 		lines = append(lines, fmt.Sprintf("  %s: %s%s%s", l.name(a.name()), a.question(), until(a.Expires), taskRemark(s.Task, a.Task)))
-		for _, command := range a.commands(w.dataDir) {
+		for _, command := range a.commands(w.place) {
 			lines = append(lines, "    "+command)
 		}
 	}
-	lines = append(lines, "  then go on with:", "    "+w.resume)
+	then := "  then go on with:"
+	if w.driven {
+		then = "  the daemon then goes on; watch it with:"
+	}
+	lines = append(lines, then, "    "+w.resume)
 	return strings.Join(lines, "\n")
 }
 

@@ -21,12 +21,8 @@ type watched struct {
 
 // look reads what is new in the journals of a task and of all that it started,
 // parents before their children.
-func (w *watched) look(ctx context.Context, s *store.Store, task string) ([]store.Record, error) {
-	state, err := s.Task(ctx, task)
-	if err != nil {
-		return nil, err
-	}
-	records, err := s.Events(ctx, task, w.seq[task])
+func (w *watched) look(ctx context.Context, r reader, task string) ([]store.Record, error) {
+	state, records, children, err := r.Look(ctx, task, w.seq[task])
 	if err != nil {
 		return nil, err
 	}
@@ -36,12 +32,8 @@ func (w *watched) look(ctx context.Context, s *store.Store, task string) ([]stor
 	if known, ok := w.family[task]; !ok || known.Version < state.Version {
 		w.family[task] = state
 	}
-	children, err := s.Children(ctx, task)
-	if err != nil {
-		return nil, err
-	}
 	for _, child := range children {
-		more, err := w.look(ctx, s, child.Task)
+		more, err := w.look(ctx, r, child.Task)
 		if err != nil {
 			return nil, err
 		}
@@ -61,7 +53,7 @@ func (d *drive) report(u engine.Update) (committed bool) {
 		d.reporter.note(storageNote(u.Storage))
 		return false
 	}
-	if u.Task != d.task && !strings.HasPrefix(u.Task, d.task+".") {
+	if !belongs(d.task, u.Task) {
 		return false
 	}
 	switch {

@@ -3,30 +3,36 @@
 package chaos
 
 import (
+	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
-
-	"github.com/rs/zerolog"
+	"sync"
+	"syscall"
+	"time"
 
 	lib "github.com/seed-e05a5b32/orchestrator/orchestrator"
+	"github.com/seed-e05a5b32/orchestrator/orchestrator/api"
+	"github.com/seed-e05a5b32/orchestrator/orchestrator/client"
+	"github.com/seed-e05a5b32/orchestrator/orchestrator/store"
 	"github.com/seed-e05a5b32/orchestrator/workflow"
 )
 
-// daemonVariable makes this test binary a daemon; it names the file with its job.
-const daemonVariable = "ORCHESTRATOR_CHAOS_DAEMON"
+// program is the orchestrator, built with the hook that kills it.
+var program string
 
-// job is what a daemon does in each of its lives: it goes on with what it finds
-// in its data directory, submits what has not been submitted, and ends when all
-// tasks have ended.
-type job struct {
-	DataDir, AppServer string
-	Tasks              []submission
-	MaxTurns           int
+// build makes the program in a directory.
+func build(dir string) error {
+	program = filepath.Join(dir, "orchestrator")
+	cmd := exec.Command("go", "build", "-tags", "faults", "-o", program, "../../cmd/orchestrator")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("build the orchestrator: %w\n%s", err, out)
+	}
+	return nil
 }
 
 // submission is one task, known by its key.
@@ -35,65 +41,136 @@ type submission struct {
 	Input         map[string]any
 }
 
-func daemon(file string) (err error) {
-	go func() { // ends with the process
-		_, _ = io.Copy(io.Discard, os.Stdin)
-		os.Exit(3) // the test is gone
-	}()
-	data, err := os.ReadFile(file)
+// request is how a client submits it.
+func (s submission) request() (api.SubmitRequest, error) {
+	team, err := lib.LoadTeam(s.TeamFile, "")
 	if err != nil {
-		return err
+		return api.SubmitRequest{}, err
 	}
-	var j job
-	if err := json.Unmarshal(data, &j); err != nil {
-		return err
+	r := api.SubmitRequest{File: s.TeamFile, Source: string(team.Source), Input: s.Input, Workspace: filepath.Dir(s.TeamFile), Sources: map[string]string{}}
+	for name, source := range team.Sources {
+		r.Sources[name] = string(source)
 	}
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
-	log := zerolog.New(os.Stderr).With().Timestamp().Int("pid", os.Getpid()).Logger()
-	o, err := lib.New(ctx, lib.Options{DataDir: j.DataDir, AppServer: j.AppServer, MaxTurns: j.MaxTurns, Log: log})
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, o.Close(context.WithoutCancel(ctx))) }()
-	running, stop := context.WithCancel(ctx)
-	ran := make(chan error, 1)
-	go func() { ran <- o.Run(running) }()
-	defer func() {
-		stop()
-		err = errors.Join(err, <-ran)
-	}()
-	tasks, err := submit(ctx, o, j.Tasks)
-	if err != nil {
-		return err
-	}
-	for _, task := range tasks {
-		if _, err := o.Engine().Wait(ctx, task); err != nil {
-			return fmt.Errorf("task %s: %w", task, err)
-		}
-	}
-	return nil
+	return r, nil
 }
 
-func submit(ctx context.Context, o *lib.Orchestrator, list []submission) (tasks []string, err error) {
-	teams := map[string]*workflow.Team{}
-	for _, s := range list {
-		team := teams[s.TeamFile]
-		if team == nil {
-			if team, err = lib.LoadTeam(s.TeamFile, ""); err != nil {
-				return nil, err
-			}
-			teams[s.TeamFile] = team
+// daemon is `orchestrator serve` in a process of its own, with the one client
+// that it has: it submits what was not accepted yet, and ends the daemon in good
+// order when all tasks have ended. Nothing else is asked of a daemon: it goes on
+// with what it finds.
+type daemon struct {
+	cmd       *exec.Cmd
+	listening chan string // the URL, once
+	output    io.Writer
+	line      bytes.Buffer
+	client    sync.WaitGroup
+	stop      context.CancelFunc
+}
+
+// Write takes what the daemon prints.
+func (d *daemon) Write(p []byte) (int, error) {
+	d.line.Write(p)
+	for {
+		line, rest, ok := bytes.Cut(d.line.Bytes(), []byte("\n"))
+		if !ok {
+			break
 		}
-		input, err := team.BindInput(s.Input)
-		if err != nil {
-			return nil, err
+		if url, told := bytes.CutPrefix(line, []byte("listening at ")); told {
+			d.listening <- string(url)
 		}
-		state, _, err := o.Submit(ctx, lib.Submission{Team: team, Input: input, Key: s.Key, Workspace: filepath.Dir(s.TeamFile)})
-		if err != nil {
-			return nil, fmt.Errorf("submit %s: %w", s.Key, err)
-		}
-		tasks = append(tasks, state.Task)
+		next := bytes.Clone(rest)
+		d.line.Reset()
+		d.line.Write(next)
 	}
-	return tasks, nil
+	return d.output.Write(p)
+}
+
+// startDaemon starts a daemon of a world, which dies as the fault says.
+func (w *world) startDaemon(fault string, output io.Writer) (*daemon, error) {
+	d := &daemon{listening: make(chan string, 1), output: output}
+	d.cmd = exec.CommandContext(context.Background(), program, "serve", "--data-dir", w.data(), "--app-server", w.address,
+		"--max-turns", fmt.Sprint(maxTurns), "--log-level", "info", "--log-format", "json")
+	d.cmd.Dir = w.dir
+	d.cmd.Env = append(os.Environ(), store.FaultVariable+"="+fault)
+	d.cmd.Stdout, d.cmd.Stderr = d, output
+	if _, err := d.cmd.StdinPipe(); err != nil { // ends with this process, and the daemon with it
+		return nil, err
+	}
+	if err := d.cmd.Start(); err != nil {
+		return nil, err
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	d.stop = stop
+	d.client.Go(func() {
+		if err := w.use(ctx, d); err != nil {
+			fmt.Fprintln(output, "--- client:", err)
+		}
+	})
+	return d, nil
+}
+
+// wait waits for the end of the process and of its client.
+func (d *daemon) wait() {
+	_ = d.cmd.Wait() // the state says it
+	d.stop()
+	d.client.Wait()
+}
+
+// use is what the client does for as long as the daemon lives.
+func (w *world) use(ctx context.Context, d *daemon) error {
+	var url string
+	select {
+	case url = <-d.listening:
+	case <-ctx.Done():
+		return nil
+	}
+	c, err := client.Open(url, client.Options{})
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	for i, s := range w.tasks {
+		made, err := c.Submit(ctx, w.requests[i], s.Key)
+		if err != nil {
+			return err
+		}
+		switch accepted := w.accepted[s.Key]; accepted {
+		case "":
+			w.accepted[s.Key] = made.Task.Task
+		case made.Task.Task:
+		default:
+			return fmt.Errorf("key %s was task %s and is task %s", s.Key, accepted, made.Task.Task)
+		}
+	}
+	left := map[string]bool{}
+	follow := client.FollowOptions{Patience: time.Nanosecond, Connected: func() {
+		for _, s := range w.tasks {
+			left[w.accepted[s.Key]] = true
+		}
+		ended := []workflow.TaskState{workflow.TaskSucceeded, workflow.TaskFailed, workflow.TaskCancelled}
+		states, listErr := c.List(ctx, client.ListOptions{States: ended})
+		err = listErr
+		for _, state := range states {
+			delete(left, state.Task)
+		}
+		if len(left) == 0 {
+			err = errors.Join(err, d.cmd.Process.Signal(syscall.SIGTERM))
+		}
+	}}
+	for e, failed := range c.Follow(ctx, follow) {
+		if failed != nil || err != nil {
+			return errors.Join(failed, err)
+		}
+		if e.Record == nil {
+			continue
+		}
+		for _, effect := range e.Record.Effects {
+			if _, ended := effect.(workflow.FinishTask); ended && left[e.Record.Task] {
+				if delete(left, e.Record.Task); len(left) == 0 {
+					return d.cmd.Process.Signal(syscall.SIGTERM)
+				}
+			}
+		}
+	}
+	return err
 }

@@ -17,15 +17,17 @@ var (
 )
 
 func TestMain(m *testing.M) {
-	if file := os.Getenv(daemonVariable); file != "" {
-		if err := daemon(file); err != nil {
-			fmt.Fprintln(os.Stderr, "daemon:", err)
-			os.Exit(1)
-		}
-		os.Exit(0)
-	}
 	flag.Parse()
+	dir, err := os.MkdirTemp("", "chaos")
+	if err == nil {
+		err = build(dir)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
 	status := m.Run()
+	_ = os.RemoveAll(dir)
 	results.print(os.Stdout, status != 0)
 	os.Exit(status)
 }

@@ -21,7 +21,7 @@ func TestReleaseCannotKillItself(t *testing.T) {
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("go build: %v\n%s", err, out)
 	}
-	for file, want := range map[string]bool{release: false, os.Args[0]: true} {
+	for file, want := range map[string]bool{release: false, program: true} {
 		data, err := os.ReadFile(file)
 		if err != nil {
 			t.Fatal(err)

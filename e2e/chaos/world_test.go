@@ -5,12 +5,10 @@ package chaos
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -18,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/seed-e05a5b32/orchestrator/orchestrator/api"
 	"github.com/seed-e05a5b32/orchestrator/orchestrator/store"
 	"github.com/seed-e05a5b32/orchestrator/workflow"
 )
@@ -35,8 +34,12 @@ type world struct {
 	server server
 	dir    string // of the team files and of what tools write
 	tasks  []submission
-	job    string // file
 	output string // file, of all daemons
+	// address is that of the App Server, or of a proxy before it.
+	address string
+	// requests submit the tasks, and accepted are their IDs by key. The client of the one daemon that lives uses them.
+	requests []api.SubmitRequest
+	accepted map[string]string
 
 	mu     sync.Mutex
 	faults map[string]int // by kind
@@ -51,14 +54,14 @@ func newWorld(t *testing.T, dir string, s server, address string, n int) *world 
 	t.Helper()
 	w := &world{
 		t: t, server: s, dir: dir, tasks: tasksOf(t, dir, n), faults: map[string]int{},
-		job: filepath.Join(dir, "job.json"), output: filepath.Join(dir, "daemon.log"), finished: make(chan struct{}),
+		address: address, accepted: map[string]string{}, output: filepath.Join(dir, "daemon.log"), finished: make(chan struct{}),
 	}
-	text, err := json.Marshal(job{DataDir: w.data(), AppServer: address, Tasks: w.tasks, MaxTurns: maxTurns})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(w.job, text, 0o600); err != nil {
-		t.Fatal(err)
+	for _, task := range w.tasks {
+		request, err := task.request()
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.requests = append(w.requests, request)
 	}
 	return w
 }
@@ -88,40 +91,35 @@ func (d death) kind() string {
 
 // live runs a daemon until it dies, or until all tasks have ended, and reports
 // whether it was the latter.
-func (w *world) live(d death) bool {
+func (w *world) live(dies death) bool {
 	w.t.Helper()
 	output, err := os.OpenFile(w.output, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
 	if err != nil {
 		w.t.Fatal(err)
 	}
 	defer func() { _ = output.Close() }()
-	fmt.Fprintf(output, "--- life: %+v\n", d)
-	cmd := exec.CommandContext(context.Background(), os.Args[0])
-	cmd.Env = append(os.Environ(), daemonVariable+"="+w.job, store.FaultVariable+"="+d.fault)
-	cmd.Stdout, cmd.Stderr = output, output
-	if _, err := cmd.StdinPipe(); err != nil { // ends with this process, and the daemon with it
-		w.t.Fatal(err)
-	}
+	fmt.Fprintf(output, "--- life: %+v\n", dies)
 	w.isUp()
-	if err := cmd.Start(); err != nil {
+	d, err := w.startDaemon(dies.fault, output)
+	if err != nil {
 		w.t.Fatal(err)
 	}
 	limit := lifeLimit
-	if d.after > 0 {
-		limit = d.after
+	if dies.after > 0 {
+		limit = dies.after
 	}
-	timer := time.AfterFunc(limit, func() { _ = cmd.Process.Kill() })
-	_ = cmd.Wait() // the state says it
+	timer := time.AfterFunc(limit, func() { _ = d.cmd.Process.Kill() })
+	d.wait()
 	killed := !timer.Stop()
-	switch status, _ := cmd.ProcessState.Sys().(syscall.WaitStatus); {
-	case cmd.ProcessState.Success():
+	switch status, _ := d.cmd.ProcessState.Sys().(syscall.WaitStatus); {
+	case d.cmd.ProcessState.Success():
 		return true
-	case killed && d.after == 0:
+	case killed && dies.after == 0:
 		w.t.Fatalf("the tasks did not end within %s\n%s\n%s", lifeLimit, w.unfinished(), w.tail())
 	case status.Signaled() && status.Signal() == syscall.SIGKILL:
-		w.isDown(d.kind())
+		w.isDown(dies.kind())
 	default:
-		w.t.Fatalf("the daemon ended by itself: %s\n%s", cmd.ProcessState, w.tail())
+		w.t.Fatalf("the daemon ended by itself: %s\n%s", d.cmd.ProcessState, w.tail())
 	}
 	return false
 }

@@ -11,6 +11,9 @@ import (
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 	"github.com/rs/zerolog"
 
+	"github.com/seed-e05a5b32/orchestrator/orchestrator/batch"
+	"github.com/seed-e05a5b32/orchestrator/orchestrator/notify"
+	"github.com/seed-e05a5b32/orchestrator/orchestrator/schedule"
 	"github.com/seed-e05a5b32/orchestrator/workflow"
 )
 
@@ -81,6 +84,8 @@ func New(o Options) *API {
 	a.registerControl()
 	a.registerAsks()
 	a.registerEvents()
+	a.registerSchedules()
+	a.registerBatches()
 	a.nameGoTypes()
 	a.mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		a.write(w, &Problem{Type: problemType("not-found"), Title: "Not found", Status: http.StatusNotFound, Detail: "there is nothing at " + r.Method + " " + r.URL.Path + "; the operations are described at /openapi.json"})
@@ -94,8 +99,45 @@ func (a *API) OpenAPI() ([]byte, error) { return a.huma.OpenAPI().DowngradeYAML(
 
 // schemaName is the Go name of a type, where two types do not have the same.
 func schemaName(t reflect.Type, hint string) string {
-	if t == reflect.TypeFor[workflow.Problem]() {
+	named := t
+	if t.Kind() == reflect.Pointer {
+		named = t.Elem()
+	}
+	switch named {
+	case reflect.TypeFor[workflow.Problem]():
 		return "ProblemDetail"
+	case reflect.TypeFor[batch.View]():
+		return "Batch"
+	case reflect.TypeFor[batch.Counts]():
+		return "BatchCounts"
+	case reflect.TypeFor[batch.Options]():
+		return "BatchOptions"
+	case reflect.TypeFor[batch.Change]():
+		return "BatchChange"
+	case reflect.TypeFor[batch.ItemView]():
+		return "BatchItem"
+	case reflect.TypeFor[batch.Report]():
+		return "BatchReport"
+	case reflect.TypeFor[batch.ReportItem]():
+		return "BatchReportItem"
+	case reflect.TypeFor[batch.Totals]():
+		return "BatchTotals"
+	case reflect.TypeFor[batch.Threshold]():
+		return "BatchThreshold"
+	case reflect.TypeFor[schedule.View]():
+		return "Schedule"
+	case reflect.TypeFor[schedule.FireView]():
+		return "Fire"
+	case reflect.TypeFor[schedule.Upcoming]():
+		return "UpcomingFire"
+	case reflect.TypeFor[notify.View]():
+		return "Notification"
+	case reflect.TypeFor[notify.Attempt]():
+		return "NotificationAttempt"
+	case reflect.TypeFor[notify.Event]():
+		return "NotificationEvent"
+	case reflect.TypeFor[notify.Data]():
+		return "NotificationData"
 	}
 	return huma.DefaultSchemaNamer(t, hint)
 }
@@ -104,8 +146,11 @@ func schemaName(t reflect.Type, hint string) string {
 func goPackages() map[string]string {
 	const module = "github.com/seed-e05a5b32/orchestrator/"
 	return map[string]string{
-		module + "workflow":         "workflow",
-		module + "orchestrator/api": "api",
+		module + "workflow":              "workflow",
+		module + "orchestrator/api":      "api",
+		module + "orchestrator/batch":    "batch",
+		module + "orchestrator/schedule": "schedule",
+		module + "orchestrator/notify":   "notify",
 	}
 }
 
@@ -137,7 +182,9 @@ func isExported(name string) bool { return name[0] >= 'A' && name[0] <= 'Z' }
 // operation registers an operation; its errors become problems.
 func operation[I, O any](a *API, op huma.Operation, handler func(context.Context, *I) (*O, error)) {
 	op.Security = []map[string][]string{{"token": {}}, {}}
-	op.MaxBodyBytes = a.o.MaxBody
+	if op.MaxBodyBytes == 0 {
+		op.MaxBodyBytes = a.o.MaxBody
+	}
 	op.Errors = append(op.Errors, http.StatusUnauthorized, http.StatusForbidden, http.StatusInternalServerError)
 	huma.Register(a.huma, op, func(ctx context.Context, input *I) (*O, error) {
 		ctx, cancel := context.WithTimeout(ctx, a.o.RequestTimeout)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -23,9 +24,17 @@ const (
 	EventRecord = "record"
 	// EventProgress is what a turn does now, a ProgressDocument. It is not stored, and has no id.
 	EventProgress = "progress"
+	// EventBegin says, first of all, after which position a stream of all tasks begins, a BeginDocument.
+	EventBegin = "begin"
 	// EventStorage says that the store does not work, or works again, a StorageDocument.
 	EventStorage = "storage"
 )
+
+// BeginDocument says where a stream begins, so that whoever loses it before its
+// first record can go on without a gap.
+type BeginDocument struct {
+	After int64 `json:"after"`
+}
 
 // ProgressDocument is one live observation of a running turn.
 type ProgressDocument struct {
@@ -56,7 +65,7 @@ const (
 
 func (a *API) registerEvents() {
 	stream := &huma.Response{
-		Description: "Server-sent events: record (a committed event, with an id to resume after), progress (of a running turn, without one), storage. A comment is sent every 15 seconds.",
+		Description: "Server-sent events: begin (of all tasks: where the stream begins), record (a committed event, with an id to resume after), progress (of a running turn, without one), storage. A comment is sent every 15 seconds.",
 		Content:     map[string]*huma.MediaType{"text/event-stream": {Schema: &huma.Schema{Type: huma.TypeString}}},
 	}
 	op := huma.Operation{
@@ -85,6 +94,7 @@ func (a *API) registerEvents() {
 		EventsQuery
 		Team  string `query:"team" doc:"Only of tasks of this team"`
 		Batch string `query:"batch" doc:"Only of tasks of this batch"`
+		Tree  string `query:"tree" maxLength:"200" doc:"Only of the task with this whole ID, and of those that it has started"`
 	},
 	) (*huma.StreamResponse, error) {
 		after, err := in.position()
@@ -94,7 +104,7 @@ func (a *API) registerEvents() {
 		if err != nil {
 			return nil, a.problem(ctx, err)
 		}
-		return a.stream(ctx, &allEvents{a: a, after: after, team: in.Team, batch: in.Batch, wanted: map[string]bool{}}, in.Progress, in.Follow)
+		return a.stream(ctx, &allEvents{a: a, after: after, team: in.Team, batch: in.Batch, tree: in.Tree, wanted: map[string]bool{}}, in.Progress, in.Follow)
 	})
 }
 
@@ -137,13 +147,13 @@ type sender func(id int64, event string, data any) error
 // stream serves a source for as long as the client listens. Nothing waits for the
 // client but this goroutine: where it is too slow for the subscription, it goes on
 // from the store.
-func (a *API) stream(_ context.Context, from source, progress, follow bool) (*huma.StreamResponse, error) {
+func (a *API) stream(ctx context.Context, from source, progress, follow bool) (*huma.StreamResponse, error) {
 	select {
 	case a.streams <- struct{}{}:
 	default:
-		return nil, a.problem(context.Background(), ErrBusy)
+		return nil, a.problem(ctx, ErrBusy)
 	}
-	return &huma.StreamResponse{Body: func(hctx huma.Context) {
+	return &huma.StreamResponse{Body: func(hctx huma.Context) { //nolint:contextcheck // it has the context of the request in hctx
 		defer func() { <-a.streams }()
 		r, w := humago.Unwrap(hctx)
 		w.Header().Set("Content-Type", "text/event-stream")
@@ -241,6 +251,8 @@ type allEvents struct {
 	a           *API
 	after       int64
 	team, batch string
+	tree        string
+	begun       bool            // EventBegin was sent
 	wanted      map[string]bool // by task
 }
 
@@ -250,6 +262,9 @@ func (t *allEvents) subscribe() *engine.Subscription { return t.a.o.Service.Subs
 const maxWanted = 10_000
 
 func (t *allEvents) wants(ctx context.Context, task string) bool {
+	if !t.below(task) {
+		return false
+	}
 	if t.team == "" && t.batch == "" {
 		return true
 	}
@@ -269,14 +284,25 @@ func (t *allEvents) fits(team, batch string) bool {
 	return (t.team == "" || t.team == team) && (t.batch == "" || t.batch == batch)
 }
 
+// below says whether a task is the one of the tree, or one that it started.
+func (t *allEvents) below(task string) bool {
+	return t.tree == "" || task == t.tree || strings.HasPrefix(task, t.tree+".")
+}
+
 func (t *allEvents) stored(ctx context.Context, send sender) error {
+	if !t.begun {
+		t.begun = true
+		if err := send(0, EventBegin, BeginDocument{After: t.after}); err != nil {
+			return err
+		}
+	}
 	for {
 		events, err := t.a.o.Service.EventsAfter(ctx, t.after, eventsPage)
 		if err != nil {
 			return err
 		}
 		for _, e := range events {
-			if t.fits(e.Team, e.Batch) {
+			if t.below(e.Task) && t.fits(e.Team, e.Batch) {
 				if err := sendRecord(send, e.Position, e.Record); err != nil {
 					return err
 				}

@@ -10,13 +10,16 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"github.com/seed-e05a5b32/orchestrator/orchestrator/batch"
 	"github.com/seed-e05a5b32/orchestrator/orchestrator/engine"
+	"github.com/seed-e05a5b32/orchestrator/orchestrator/notify"
+	"github.com/seed-e05a5b32/orchestrator/orchestrator/schedule"
 	"github.com/seed-e05a5b32/orchestrator/orchestrator/store"
 	"github.com/seed-e05a5b32/orchestrator/workflow"
 )
 
 // Problem is an error as it is served (RFC 9457).
-type Problem struct {
+type Problem struct { //nolint:errname // RFC 9457 calls it so
 	// Type is urn:orchestrator:problem:NAME; it does not change.
 	Type   string `json:"type"`
 	Title  string `json:"title"`
@@ -47,7 +50,7 @@ func init() { //nolint:gochecknoinits // see above
 			if err == nil {
 				continue
 			}
-			if d, ok := err.(huma.ErrorDetailer); ok { //nolint:errorlint // it is never wrapped
+			if d, ok := err.(huma.ErrorDetailer); ok {
 				p.Errors = append(p.Errors, workflow.Problem{File: d.ErrorDetail().Location, Message: d.ErrorDetail().Message})
 				continue
 			}
@@ -103,6 +106,12 @@ type kind struct {
 func kinds() []kind {
 	return []kind{
 		typed[*UnknownTeamError]("unknown-team", "No such team", http.StatusNotFound),
+		typed[*batch.RefusedError]("batch-not-now", "The batch is in no state for that", http.StatusConflict),
+		typed[*batch.KeyError]("batch-key-taken", "The idempotency key belongs to another batch", http.StatusConflict),
+		typed[*batch.OptionsError]("invalid-batch", "The batch cannot be made as it is", http.StatusUnprocessableEntity),
+		sentinel(store.ErrBatchNotFound, "batch-not-found", "No such batch", http.StatusNotFound),
+		typed[*schedule.UnknownError]("unknown-schedule", "No such schedule", http.StatusNotFound),
+		typed[*notify.UnknownTargetError]("unknown-target", "No such target of notifications", http.StatusNotFound),
 		typed[*store.AmbiguousError]("ambiguous-task", "More than one task fits", http.StatusConflict),
 		sentinel(store.ErrNotFound, "task-not-found", "No such task", http.StatusNotFound),
 		typed[*store.RemovedError]("task-removed", "The task was removed", http.StatusGone),
@@ -144,10 +153,10 @@ func typed[E error](name, title string, status int) kind {
 		},
 		back: func(fields json.RawMessage) error {
 			var e E
-			if json.Unmarshal(fields, &e) != nil {
-				return nil
+			if err := json.Unmarshal(fields, &e); err == nil {
+				return e
 			}
-			return e
+			return nil // of a newer daemon; what it says is told all the same
 		},
 	}
 }

@@ -10,7 +10,10 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/seed-e05a5b32/orchestrator/orchestrator/batch"
 	"github.com/seed-e05a5b32/orchestrator/orchestrator/engine"
+	"github.com/seed-e05a5b32/orchestrator/orchestrator/notify"
+	"github.com/seed-e05a5b32/orchestrator/orchestrator/schedule"
 	"github.com/seed-e05a5b32/orchestrator/orchestrator/store"
 	"github.com/seed-e05a5b32/orchestrator/workflow"
 )
@@ -23,8 +26,15 @@ func TestProblems(t *testing.T) {
 		status int
 	}{
 		{&UnknownTeamError{Name: "x", Known: []string{"a", "b"}}, 404},
+		{&schedule.UnknownError{Name: "x", Known: []string{"a", "b"}}, 404},
+		{&notify.UnknownTargetError{Name: "x", Known: []string{"a"}}, 404},
+		{&store.RemovedError{Key: "k", Task: "T", Team: "t", Status: workflow.TaskSucceeded}, 410},
 		{&store.AmbiguousError{Name: "01", Matches: []string{"01A", "01B"}, More: true}, 409},
 		{store.ErrNotFound, 404},
+		{store.ErrBatchNotFound, 404},
+		{&batch.RefusedError{Batch: "B", Verb: batch.Pause, Status: batch.Done, Detail: "it is done"}, 409},
+		{&batch.KeyError{Key: "k", Batch: "B", Status: batch.Running, Differs: "items"}, 409},
+		{&batch.OptionsError{Detail: "canary is -1"}, 422},
 		{&engine.KeyError{Key: "k", Task: "T", State: workflow.TaskRunning, Differs: []string{"team"}}, 409},
 		{&workflow.OriginError{Task: "T", Detail: "has succeeded"}, 409},
 		{&workflow.PausedByParentError{Task: "T", Parent: "P"}, 409},

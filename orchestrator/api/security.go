@@ -129,7 +129,7 @@ func (a *API) Handler(l Listener) http.Handler {
 			a.write(status, a.problem(r.Context(), err))
 			return
 		}
-		r.Body = http.MaxBytesReader(w, r.Body, a.o.MaxBody+1)
+		r.Body = http.MaxBytesReader(w, r.Body, a.maxBody(r)+1)
 		a.mux.ServeHTTP(status, r.WithContext(context.WithValue(r.Context(), listenerKey{}, l)))
 	})
 }
@@ -234,3 +234,11 @@ func (w *statusWriter) Write(p []byte) (int, error) {
 
 // Unwrap lets http.ResponseController find the connection.
 func (w *statusWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+// maxBody bounds the body of a request, in bytes.
+func (a *API) maxBody(r *http.Request) int64 {
+	if r.Method == http.MethodPost && r.URL.Path == "/v1/batches" {
+		return max(a.o.MaxBody, maxBatchBody)
+	}
+	return a.o.MaxBody
+}

@@ -18,6 +18,9 @@ type Service interface {
 	// Servers are the App Servers.
 	Servers(ctx context.Context) ([]Server, error)
 
+	Schedules
+	Batches
+
 	// Teams are those that can be submitted by name.
 	Teams(ctx context.Context) ([]Team, error)
 	// Team is one of them. Errors: *UnknownTeamError, workflow.Problems.

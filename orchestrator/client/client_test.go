@@ -137,7 +137,7 @@ type daemon struct {
 
 func serve(t *testing.T, service api.Service) *daemon {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "o") // t.TempDir is too long for a socket
+	dir, err := os.MkdirTemp("", "o") //nolint:usetesting // t.TempDir is too long for a socket
 	if err != nil {
 		t.Fatal(err)
 	}

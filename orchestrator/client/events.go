@@ -29,6 +29,8 @@ type FollowOptions struct {
 	Begin bool
 	// Team and Batch select, of all tasks, those that belong to them.
 	Team, Batch string
+	// Tree selects, of all tasks, the one with this whole ID and those that it has started.
+	Tree string
 	// Progress asks for what turns do now, too.
 	Progress bool
 	// Once ends when all that there is was told.
@@ -37,6 +39,9 @@ type FollowOptions struct {
 	Patience time.Duration
 	// Lost is told when the connection breaks, and with nil when there is a new one; it may be nil.
 	Lost func(err error)
+	// Connected is called at every new connection, before its first event: what was
+	// committed until then and is not asked for is not told. It may be nil.
+	Connected func()
 }
 
 // Event is one server-sent event: one of its pointers is set.
@@ -66,6 +71,9 @@ func (d *Daemon) Follow(ctx context.Context, o FollowOptions) iter.Seq2[Event, e
 		for {
 			err := d.followOnce(ctx, &o, func(e Event) bool { return yield(e, nil) }, func() {
 				retries.Reset()
+				if o.Connected != nil {
+					o.Connected()
+				}
 				if !lost.IsZero() && o.Lost != nil {
 					o.Lost(nil)
 				}
@@ -140,6 +148,13 @@ func (d *Daemon) followOnce(ctx context.Context, o *FollowOptions, yield func(Ev
 		if !one.add(line) {
 			continue
 		}
+		if one.kind == api.EventBegin && !o.Begin {
+			var begin api.BeginDocument
+			if err := json.Unmarshal([]byte(one.data.String()), &begin); err != nil {
+				return fmt.Errorf("read where the events begin: %w", err)
+			}
+			o.After, o.Begin = begin.After, true
+		}
 		event, known, err := one.event()
 		one = message{}
 		if err != nil {
@@ -168,10 +183,10 @@ func (d *Daemon) openStream(ctx context.Context, o *FollowOptions) (*http.Respon
 		after = &text
 	}
 	if o.Task != "" {
-		return d.api.ClientInterface.StreamTaskEvents(ctx, o.Task, &StreamTaskEventsParams{After: after, Progress: &o.Progress, Follow: &follow})
+		return d.api.StreamTaskEvents(ctx, o.Task, &StreamTaskEventsParams{After: after, Progress: &o.Progress, Follow: &follow})
 	}
-	return d.api.ClientInterface.StreamEvents(ctx, &StreamEventsParams{
-		After: after, Progress: &o.Progress, Follow: &follow, Team: given(o.Team), Batch: given(o.Batch),
+	return d.api.StreamEvents(ctx, &StreamEventsParams{
+		After: after, Progress: &o.Progress, Follow: &follow, Team: given(o.Team), Batch: given(o.Batch), Tree: given(o.Tree),
 	})
 }
 

@@ -2,6 +2,9 @@ package config
 
 import (
 	"time"
+
+	"github.com/seed-e05a5b32/orchestrator/orchestrator/notify"
+	"github.com/seed-e05a5b32/orchestrator/orchestrator/schedule"
 )
 
 // FileName is what the configuration is called where nothing else is said.
@@ -40,6 +43,10 @@ type Config struct {
 	Teams string
 	// Limits bound what runs at once.
 	Limits Limits
+	// Schedules submit tasks of the teams by themselves.
+	Schedules []schedule.Spec
+	// Notifications are who is told what.
+	Notifications []notify.Target
 	// Grace is how long running turns may take to end at SIGTERM. GraceSet tells
 	// a grace of nothing from none that is said.
 	Grace    time.Duration

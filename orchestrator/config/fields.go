@@ -2,13 +2,17 @@ package config
 
 import (
 	"gopkg.in/yaml.v3"
+
+	"github.com/seed-e05a5b32/orchestrator/orchestrator/notify"
+	"github.com/seed-e05a5b32/orchestrator/orchestrator/schedule"
 )
 
 // sections lists all sections; the file itself is the first.
 func sections() []section {
 	return []section{
 		fileSection(&Config{}), tlsSection(&TLS{}), tokensSection(&Tokens{}), appServerSection(&AppServer{}), managedSection(&Managed{}),
-		limitsSection(&Limits{}), teamLimitsSection(&TeamLimits{}), retentionSection(&Retention{}), loggingSection(&Logging{}),
+		limitsSection(&Limits{}), teamLimitsSection(&TeamLimits{}), retentionSection(&Retention{}), scheduleSection(&schedule.Spec{}),
+		notificationSection(&notify.Target{}), webhookSection(&notify.Target{}), loggingSection(&Logging{}),
 	}
 }
 
@@ -46,6 +50,8 @@ func fileSection(c *Config) section {
 		fields("retention", "what is removed when; default: nothing is", retentionSection(&c.Retention), func(p *parser, n *yaml.Node) {
 			retentionSection(&c.Retention).in(p, n, "retention")
 		}),
+		schedulesField(c),
+		notificationsField(c),
 		fields("logging", "what is logged, and where to", loggingSection(&c.Logging), func(p *parser, n *yaml.Node) {
 			loggingSection(&c.Logging).in(p, n, "logging")
 		}),

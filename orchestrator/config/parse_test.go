@@ -140,6 +140,7 @@ func TestProblemsHoldNoSecret(t *testing.T) {
 		"tokens: {operator: hunter2-secret}", "tokens:\n  operator_env: hunter2-secret", "tokens:\n  operatr_file: |\n    hunter2-secret\n",
 		"app_servers: [{name: a, url: \"ws://h\", token_env: hunter2-secret}]",
 		"app_servers: [{name: a, url: \"ws://u:hunter2-secret@h\"}]", "tokens: [hunter2-secret]", "tokens: hunter2-secret",
+		"notifications: [{webhook: {url: \"https://u:p@h/hunter2-secret\", secret_file: x}}]", "notifications: [{webhook: {urll: hunter2-secret}}]",
 	} {
 		problems := problemsOf(t, "version: 1\n"+src, Options{})
 		if len(problems) == 0 || strings.Contains(problems.Error(), "hunter2") {

@@ -57,19 +57,19 @@ func (e *Engine) makeChild(ctx context.Context, id string, parent workflow.State
 	if err := e.teams.save(ctx, e, e.o.Store, node.Team); err != nil {
 		return err
 	}
-	sub := Submission{Team: node.Team, Input: input}
-	if own := node.Team.Workspace; own.Directory.IsZero() && own.Worktree == nil {
-		sub.Workspace = parent.Workspace
-	}
-	place, err := e.place(ctx, id, sub)
-	if err != nil {
-		return err
-	}
-	if sub.Workspace != "" {
-		place.GitBranch = parent.GitBranch
+	own := node.Team.Workspace
+	switch {
+	case !own.Directory.IsZero() || own.Worktree != nil || parent.Workspace == "":
+		if event.Prepare, err = e.checkPlace(PlaceRequest{Task: id, Team: node.Team, Input: input}); err != nil {
+			return err
+		}
+	default:
+		event.Workspace, event.GitBranch = parent.Workspace, parent.GitBranch
+		if event.WorkspaceOf = parent.WorkspaceOf; parent.Place.Status != "" {
+			event.WorkspaceOf = parent.Task
+		}
 	}
 	event.Task, event.Team, event.Revision, event.Input = id, node.Team.Name, node.Team.Revision, input
-	event.Workspace, event.GitBranch = place.Directory, place.GitBranch
 	_, _, err = e.create(ctx, e.o.Store, node.Team, event, "")
 	return err
 }

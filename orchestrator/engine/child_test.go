@@ -357,9 +357,12 @@ func TestDeadlineStopsASubTeam(t *testing.T) {
 func TestSubTeamThatCannotBeMade(t *testing.T) {
 	s, f := openStore(t, t.TempDir()), &fake{server: newServer(), answer: paid}
 	e := newEngine(s, f, withChecks(&commands{}), func(o *Options) {
-		o.Workspace = func(_ context.Context, task string, _ *workflow.Team, _ map[string]any) (Place, error) {
-			return Place{}, fmt.Errorf("no room for %s", task)
-		}
+		o.Workspaces = PlaceFunc(func(_ context.Context, req PlaceRequest) (Place, error) {
+			if req.Given != "" {
+				return Place{Directory: req.Given}, nil
+			}
+			return Place{}, fmt.Errorf("no room for %s", req.Task)
+		})
 	})
 	run(t, e)
 	team := parseFiles(t, map[string]string{"team.yaml": parts, "part.yaml": part + "workspace: {directory: own}\n"})
@@ -504,9 +507,7 @@ func TestSpawnThatFailsLeavesTheTurn(t *testing.T) {
 		return endTurn(req), nil
 	}
 	e := newEngine(openStore(t, t.TempDir()), f, func(o *Options) {
-		o.Workspace = func(context.Context, string, *workflow.Team, map[string]any) (Place, error) {
-			return Place{}, errors.New("no room")
-		}
+		o.Workspaces = refusingPlaces{}
 	})
 	run(t, e)
 	team := parseFiles(t, map[string]string{
@@ -515,6 +516,20 @@ func TestSpawnThatFailsLeavesTheTurn(t *testing.T) {
 	if state := e.wait(t, e.mustSubmit(t, team)); state.Nodes["a"].Output != "by a" {
 		t.Errorf("task: %+v", state.Result)
 	}
+}
+
+// refusingPlaces refuses what a submission does not name.
+type refusingPlaces struct{ PlaceFunc }
+
+func (refusingPlaces) Check(req PlaceRequest) error {
+	if req.Given == "" {
+		return errors.New("no room")
+	}
+	return nil
+}
+
+func (refusingPlaces) Make(_ context.Context, req PlaceRequest) (Place, error) {
+	return Place{Directory: req.Given}, nil
 }
 
 func TestNamesOfTasks(t *testing.T) {

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/cenkalti/backoff/v5"
 	"github.com/oklog/ulid/v2"
 	"github.com/rs/zerolog"
 
@@ -33,6 +34,7 @@ type Store interface {
 	ByKey(ctx context.Context, key string) (workflow.State, error)
 	Events(ctx context.Context, task string, after int64) ([]store.Record, error)
 	Unfinished(ctx context.Context) ([]store.Ref, error)
+	OpenPlaces(ctx context.Context) ([]string, error)
 	Due(ctx context.Context, now time.Time, only []string) ([]string, error)
 	NextWake(ctx context.Context, now time.Time, only []string) (time.Time, error)
 	SaveRuntime(ctx context.Context, rt store.Runtime, at time.Time) error
@@ -68,9 +70,9 @@ type Options struct {
 	StopTimeout time.Duration
 	// IDs makes the ID of a new task; default a ULID.
 	IDs func() string
-	// Workspace makes the directory for a task whose Submission names none; nil
-	// leaves the workspace empty. It may be called again for a task that was not stored.
-	Workspace func(ctx context.Context, task string, team *workflow.Team, input map[string]any) (Place, error)
+	// Workspaces makes the places of tasks when they are claimed; without it they
+	// work in Submission.Workspace as it is.
+	Workspaces Workspaces
 }
 
 // Engine drives the tasks of one store. Its methods may be called concurrently.
@@ -92,6 +94,8 @@ type Engine struct {
 	stopTurns context.CancelCauseFunc
 	endRun    context.CancelFunc
 	only      []string // nil: all tasks
+	batch     string   // the one whose new tasks are driven although only has others; see DriveBatch
+	joined    []string // its tasks that were submitted before Run
 	fatal     error
 	broken    map[string]error
 
@@ -100,9 +104,15 @@ type Engine struct {
 	questions map[questionKey]chan Answer
 	queue
 	meter
-	outage   outage
-	draining draining
-	running  sync.WaitGroup
+	waiting   waiting
+	finishing finishing
+	// placeRetries are those of the tasks whose place could not be made.
+	placeRetries map[string]*backoff.ExponentialBackOff
+	// restoring is held while a worktree is brought back.
+	restoring sync.Mutex
+	outage    outage
+	draining  draining
+	running   sync.WaitGroup
 }
 
 type phase int
@@ -137,6 +147,7 @@ func New(o Options) *Engine {
 		queue:   newQueue(), meter: newMeter(), outage: newOutage(), draining: draining{idle: make(chan struct{})},
 		questions: map[questionKey]chan Answer{},
 		stopping:  make(chan struct{}),
+		waiting:   newWaiting(), finishing: newFinishing(), placeRetries: map[string]*backoff.ExponentialBackOff{},
 	}
 	e.o.Store = patientStore{e}
 	return e
@@ -190,8 +201,8 @@ func (e *Engine) start(ctx context.Context, endRun context.CancelFunc, only []st
 	e.spawn = func(run func(context.Context)) {
 		e.running.Go(func() { run(turns) })
 	}
-	if len(only) > 0 {
-		e.only = slices.Clone(only)
+	if len(only) > 0 || e.batch != "" {
+		e.only = append(append([]string{}, only...), e.joined...)
 	}
 	return nil
 }
@@ -270,6 +281,34 @@ func (e *Engine) giveUp(task string, err error) {
 	if parent, ok := waitingParent(task); ok {
 		e.giveUp(parent, fmt.Errorf("its sub-team's task %s cannot be driven: %w", task, err))
 	}
+}
+
+// DriveBatch makes Run drive, besides those that it is given, the tasks that are
+// submitted for a batch from now on, and no others. It is called before Run.
+func (e *Engine) DriveBatch(batch string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.batch = batch
+}
+
+// joinsRun adds a new task of the batch that is driven to those that Run drives.
+func (e *Engine) joinsRun(task, batch string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	switch {
+	case e.batch == "" || batch != e.batch:
+	case e.phase == phaseIdle:
+		e.joined = append(e.joined, task)
+	default:
+		e.only = append(e.only, task)
+	}
+}
+
+// driven are the tasks that Run is restricted to; nil is all.
+func (e *Engine) driven() []string {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.only[:len(e.only):len(e.only)]
 }
 
 // drives reports whether the engine starts work for a task now. e.mu is held.

@@ -190,27 +190,32 @@ func TestIdempotentSubmission(t *testing.T) {
 	}
 }
 
+// The workspace is made when the task is claimed, and not when it is submitted.
 func TestSubmissionWorkspace(t *testing.T) {
-	fail := errors.New("no room")
-	var result string
-	var resultErr error
-	e := newEngine(openStore(t, t.TempDir()), &fake{server: newServer()}, func(o *Options) {
-		o.IDs = func() string { return "ID" }
-		o.Workspace = func(_ context.Context, task string, team *workflow.Team, _ map[string]any) (Place, error) {
-			return Place{Directory: result + task + team.Name, GitBranch: "team/" + task}, resultErr
+	asked := 0
+	f := &fake{server: newServer(), answer: func(_ context.Context, req TurnRequest, _ Recorder) (workflow.TurnFinished, error) {
+		if req.Workspace != "/data/IDsingle" {
+			t.Errorf("a turn in %q", req.Workspace)
 		}
+		return endTurn(req), nil
+	}}
+	e := newEngine(openStore(t, t.TempDir()), f, func(o *Options) {
+		o.IDs = func() string { return "ID" }
+		o.Workspaces = PlaceFunc(func(_ context.Context, req PlaceRequest) (Place, error) {
+			asked++
+			return Place{Kind: workflow.PlaceOwn, Directory: "/data/" + req.Task + req.Team.Name, GitBranch: "team/" + req.Task}, nil
+		})
 	})
 	team := parse(t, single)
 	if _, _, err := e.Submit(t.Context(), Submission{Team: team, Workspace: "relative"}); err == nil || !strings.Contains(err.Error(), "absolute") {
 		t.Errorf("relative workspace: %v", err)
 	}
-	resultErr = fail
-	if _, _, err := e.Submit(t.Context(), Submission{Team: team}); !errors.Is(err, fail) {
-		t.Errorf("failing workspace: %v", err)
+	if state, _, err := e.Submit(t.Context(), Submission{Team: team}); err != nil || state.Workspace != "" || asked != 0 || state.Place.Status != workflow.PlaceWanted {
+		t.Errorf("submitted: %q, asked %d times, %v", state.Workspace, asked, err)
 	}
-	result, resultErr = "/data/", nil
-	if state, _, err := e.Submit(t.Context(), Submission{Team: team}); err != nil || state.Workspace != "/data/IDsingle" || state.GitBranch != "team/ID" {
-		t.Errorf("made workspace: %q on %q, %v", state.Workspace, state.GitBranch, err)
+	run(t, e)
+	if state := e.wait(t, "ID"); state.Workspace != "/data/IDsingle" || state.GitBranch != "team/ID" || state.Place.Status != workflow.PlaceReady || asked != 1 {
+		t.Errorf("ended: %+v, asked %d times", state, asked)
 	}
 }
 

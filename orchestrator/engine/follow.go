@@ -12,7 +12,7 @@ import (
 // called in the order of the decisions on a task: ent.mu is held.
 func (e *Engine) follow(ent *entry, prev, next workflow.State, event workflow.Event, effects []workflow.Effect) {
 	e.hub.publish(Update{Task: ent.task, Record: &Record{Seq: next.Version, Event: event, Effects: effects, State: next}})
-	if next.Status.Terminal() {
+	if next.Status.Terminal() { // and when its workspace is finished
 		e.hub.ended(ent.task)
 	}
 	e.mu.Lock()
@@ -28,6 +28,7 @@ func (e *Engine) follow(ent *entry, prev, next workflow.State, event workflow.Ev
 		}
 	}
 	e.followChildren(prev, next)
+	e.followPlace(prev, next)
 	for _, rt := range givenBack(prev, next) {
 		e.unblock(rt)
 	}

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -46,16 +47,34 @@ func (e *Engine) Retry(ctx context.Context, task string, turn int) (workflow.Sta
 		switch earlier, err := e.raw.ByKey(ctx, next); {
 		case errors.Is(err, store.ErrNotFound):
 			key = next
+		case errors.Is(err, store.ErrRemoved): // an earlier one, which has ended
 		case err != nil:
 			return workflow.State{}, fmt.Errorf("retry: %w", err)
 		case !earlier.Status.Terminal():
 			return workflow.State{}, &workflow.OriginError{Task: task, Detail: fmt.Sprintf("is being retried already, as task %s, which is %s", earlier.Task, earlier.Status)}
 		}
 	}
-	state, _, err := e.goOnFrom(ctx, team, workflow.Origin{Task: task, Turn: turn}, workflow.TaskSubmitted{
-		Input: from.Input, Workspace: from.Workspace, GitBranch: from.GitBranch, Priority: from.Priority,
-	}, key)
+	body := workflow.TaskSubmitted{Input: from.Input, Workspace: from.Workspace, GitBranch: from.GitBranch, Priority: from.Priority}
+	switch {
+	case from.PlaceOpen():
+		return workflow.State{}, &workflow.OriginError{Task: task, Detail: "has ended, and its workspace is still being finished: try again in a moment"}
+	case from.Place.Kind == workflow.PlaceWorktree:
+		body.Place = takenOver(from)
+	case from.Place.Status != "" && from.Workspace != "":
+		body.Prepare, body.GitBranch = true, "" // it waits for the directory where another one works in it
+	}
+	state, _, err := e.goOnFrom(ctx, team, workflow.Origin{Task: task, Turn: turn}, body, key)
 	return state, err
+}
+
+// takenOver is the worktree of a task as the one begins with it that goes on. What
+// was removed is restored before its first turn.
+func takenOver(from workflow.State) *workflow.Place {
+	p := from.Place
+	return &workflow.Place{
+		Status: workflow.PlaceReady, Kind: p.Kind, Lock: p.Lock, Repo: p.Repo, BaseCommit: p.BaseCommit, Of: cmp.Or(p.Of, from.Task),
+		Commit: p.Commit, SavedRef: p.SavedRef, Removed: p.Removed,
+	}
 }
 
 // Fork makes a task that goes its own way from a moment of another one, which
@@ -88,12 +107,12 @@ func (e *Engine) Fork(ctx context.Context, f Fork) (state workflow.State, create
 		}
 	}
 	id := e.o.IDs()
-	place, err := e.place(ctx, id, sub)
+	prepare, err := e.checkPlace(PlaceRequest{Task: id, Team: team, Input: input, Given: f.Workspace})
 	if err != nil {
 		return workflow.State{}, false, err
 	}
 	state, created, err = e.goOnFrom(ctx, team, workflow.Origin{Task: f.Task, Turn: f.Turn, Fork: true}, workflow.TaskSubmitted{
-		Task: id, Input: input, Workspace: place.Directory, GitBranch: place.GitBranch, Priority: from.Priority,
+		Task: id, Input: input, Workspace: f.Workspace, Prepare: prepare, Priority: from.Priority,
 	}, f.Key)
 	if err == nil && !created {
 		err = sameFork(sub, f, state)

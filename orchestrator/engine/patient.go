@@ -94,6 +94,10 @@ func (p patientStore) Events(ctx context.Context, task string, after int64) ([]s
 }
 
 // Unfinished implements Store.
+func (p patientStore) OpenPlaces(ctx context.Context) ([]string, error) {
+	return patiently(ctx, p, func() ([]string, error) { return p.e.raw.OpenPlaces(ctx) })
+}
+
 func (p patientStore) Unfinished(ctx context.Context) ([]store.Ref, error) {
 	return patiently(ctx, p, func() ([]store.Ref, error) { return p.e.raw.Unfinished(ctx) })
 }

@@ -104,9 +104,17 @@ func (e *Engine) pump() {
 }
 
 func (e *Engine) doClaim(ctx context.Context, task string) {
-	e.claim(ctx, task)
+	unprepared := e.claim(ctx, task)
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	if unprepared {
+		// It counts as a task that has something to do, and holds no slot.
+		e.slots--
+		e.spawn(func(ctx context.Context) { e.prepare(ctx, task) })
+		e.pump()
+		e.noteIdle()
+		return
+	}
 	delete(e.unclaimed, task)
 	e.freeSlot(task)
 }
@@ -152,6 +160,9 @@ func (e *Engine) doWork(ctx context.Context, w *work) {
 		e.blocked[next.busy.Runtime] = append(e.blocked[next.busy.Runtime], w)
 	default:
 		delete(e.known, w.key)
+		if seen := w.ent.seen.Load(); seen != nil && seen.Status.Terminal() {
+			e.lookAtPlaces(*seen)
+		}
 		e.releaseLocked(w.ent)
 	}
 	e.mu.Unlock()

@@ -18,14 +18,17 @@ import (
 // not at all when its ctx has ended and obeys is set.
 func slowWorkspace(making chan<- string, release <-chan struct{}, obeys bool) func(*Options) {
 	return func(o *Options) {
-		o.Workspace = func(ctx context.Context, task string, _ *workflow.Team, _ map[string]any) (Place, error) {
-			making <- task
+		o.Workspaces = PlaceFunc(func(ctx context.Context, req PlaceRequest) (Place, error) {
+			if req.Given != "" {
+				return Place{Directory: req.Given}, nil
+			}
+			making <- req.Task
 			<-release
 			if obeys && ctx.Err() != nil {
 				return Place{}, fmt.Errorf("the command was killed: %w", ctx.Err()) // as exec does; it is not the cause
 			}
 			return Place{Directory: "/own"}, nil
-		}
+		})
 	}
 }
 
@@ -50,18 +53,11 @@ func TestCancelWhileASubTeamIsMade(t *testing.T) {
 		e.mu.Lock()
 		broken := len(e.broken)
 		e.mu.Unlock()
-		if !obeys {
-			// It is there by the time that the engine has stopped, or it never will be.
-			waitFor(t, e, s, child)
-			if state := e.wait(t, child); state.Status != workflow.TaskCancelled || state.Attempts != 0 {
-				t.Errorf("child: %+v, %d attempts", state.Result, state.Attempts)
-			}
+		if state := e.wait(t, child); state.Status != workflow.TaskCancelled || state.Attempts != 0 {
+			t.Errorf("child: %+v, %d attempts", state.Result, state.Attempts)
 		}
 		if err := d.stop(); err != nil || broken != 0 || len(e.broken) != 0 {
 			t.Errorf("obeys %v: stop: %v; %v", obeys, err, e.broken)
-		}
-		if states := tree(t, s, id); obeys && len(states) != 1 {
-			t.Errorf("obeys: there are %d tasks", len(states))
 		}
 	}
 }
@@ -95,17 +91,6 @@ func (e *Engine) stillRuns() bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return e.phase == phaseRunning
-}
-
-// waitFor waits until a task is there.
-func waitFor(t testing.TB, e *Engine, s *store.Store, task string) {
-	t.Helper()
-	sub := e.Subscribe(task)
-	defer sub.Close()
-	if state, err := s.Task(t.Context(), task); err == nil && state.Task == task {
-		return
-	}
-	await(t, sub, func(Update) bool { return true })
 }
 
 // A deadline that passes while the task of a sub-team is made ends it too.

@@ -27,6 +27,15 @@ func (e *Engine) recoverTasks(ctx context.Context) error {
 	if err != nil && ctx.Err() == nil {
 		return fmt.Errorf("look for unfinished tasks: %w", err)
 	}
+	open, err := e.o.Store.OpenPlaces(ctx)
+	if err != nil && ctx.Err() == nil {
+		return fmt.Errorf("look for workspaces to finish: %w", err)
+	}
+	e.mu.Lock()
+	for _, task := range open {
+		e.startFinishing(task)
+	}
+	e.mu.Unlock()
 	for _, ref := range refs {
 		e.mu.Lock()
 		drives := e.drives(ref.ID)

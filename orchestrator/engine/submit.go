@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 
 	"github.com/seed-e05a5b32/orchestrator/orchestrator/store"
 	"github.com/seed-e05a5b32/orchestrator/workflow"
@@ -15,7 +16,7 @@ type Submission struct {
 	// Input has passed Team.BindInput.
 	Input map[string]any
 	// Workspace is the absolute directory for the agents' tools; empty leaves
-	// the choice to Options.Workspace.
+	// the choice to the team.
 	Workspace string
 	// Key is the idempotency key; empty is none. It is kept for ever: the same
 	// key gives the same task, also when that has ended.
@@ -29,7 +30,8 @@ type Submission struct {
 // otherwise by the next Run. Where a task was submitted with the same key
 // before, that task is returned with created false; where its team, its input,
 // or a workspace that is given, is another one, with a *KeyError. Errors:
-// ErrKeyTaken, store.ErrStorage, ErrStopped, those of Options.Workspace.
+// ErrKeyTaken, store.ErrStorage, ErrStopped, those of Workspaces.Check. The workspace
+// is made when the task is claimed.
 func (e *Engine) Submit(ctx context.Context, sub Submission) (state workflow.State, created bool, err error) {
 	if err := e.refuse(); err != nil {
 		return workflow.State{}, false, fmt.Errorf("submit: %w", err)
@@ -53,13 +55,16 @@ func (e *Engine) Submit(ctx context.Context, sub Submission) (state workflow.Sta
 		return workflow.State{}, false, err
 	}
 	id := e.o.IDs()
-	place, err := e.place(ctx, id, sub)
+	if sub.Workspace != "" && !filepath.IsAbs(sub.Workspace) {
+		return workflow.State{}, false, fmt.Errorf("submit: the workspace %q is not an absolute path", sub.Workspace)
+	}
+	prepare, err := e.checkPlace(PlaceRequest{Task: id, Team: sub.Team, Input: sub.Input, Given: sub.Workspace})
 	if err != nil {
 		return workflow.State{}, false, err
 	}
 	state, created, err = e.create(ctx, e.raw, sub.Team, workflow.TaskSubmitted{
 		Task: id, Team: sub.Team.Name, Revision: sub.Team.Revision, Input: sub.Input,
-		Workspace: place.Directory, GitBranch: place.GitBranch,
+		Workspace: sub.Workspace, Prepare: prepare,
 		Priority: sub.Priority, Batch: sub.Batch, Schedule: sub.Schedule,
 	}, sub.Key)
 	if err == nil && !created { // somebody else was faster
@@ -89,6 +94,7 @@ func (e *Engine) create(ctx context.Context, in Store, team *workflow.Team, body
 		return state, false, err
 	}
 	ent.set(state)
+	e.joinsRun(id, body.Batch)
 	e.follow(ent, workflow.State{}, state, event, effects)
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -104,7 +110,8 @@ func (e *Engine) Cancel(ctx context.Context, task, by string) (workflow.State, e
 	return e.changeAll(ctx, task, workflow.CancelRequested{By: by})
 }
 
-// Wait returns the state of a task when it has ended. Before that it returns
+// Wait returns the state of a task when it has ended and, where Run is running,
+// its workspace is finished. Before that it returns
 // the error for which the engine cannot drive the task, ErrStopped (with the
 // reason) when Run ends, or the cause of the end of ctx.
 func (e *Engine) Wait(ctx context.Context, task string) (workflow.State, error) {
@@ -112,12 +119,13 @@ func (e *Engine) Wait(ctx context.Context, task string) (workflow.State, error) 
 	defer forget()
 	for {
 		state, err := e.o.Store.Task(ctx, task)
-		if err != nil || state.Status.Terminal() {
-			return state, err
-		}
 		e.mu.Lock()
 		broken, fatal, stopped := e.broken[task], e.fatal, e.phase == phaseStopped
+		finishing := e.o.Workspaces != nil && e.phase == phaseRunning && broken == nil && fatal == nil && state.PlaceOpen()
 		e.mu.Unlock()
+		if err != nil || state.Status.Terminal() && !finishing {
+			return state, err
+		}
 		switch {
 		case broken != nil:
 			return state, broken

@@ -105,6 +105,8 @@ func (e *Engine) tend(ctx context.Context, child string, starting bool) {
 	}
 	switch {
 	case !live:
+	case state.PlaceOpen() && e.finishesPlaces():
+		// What it has left is committed and published before anybody goes on with it.
 	case state.Status.Terminal():
 		e.finish(ctx, turnKey{parent.Task, turn.ID, turn.Attempt}, endOfChild(state))
 	case turn.Stopping != "" && atRest(state):
@@ -219,7 +221,7 @@ func (e *Engine) followChildren(prev, next workflow.State) {
 		e.spawn(func(ctx context.Context) { e.tendChild(ctx, child) })
 	}
 	if p := next.Parent; p.Waits() &&
-		(next.Status != prev.Status || next.Attempts != prev.Attempts || next.Usage != prev.Usage || next.Cost != prev.Cost || atRest(next)) {
+		(next.Status != prev.Status || next.Attempts != prev.Attempts || next.Usage != prev.Usage || next.Cost != prev.Cost || next.Place.Status != prev.Place.Status || atRest(next)) {
 		tend(next.Task)
 	}
 	before, after := prev.Children(), next.Children()

@@ -31,7 +31,7 @@ func (e *Engine) keepTimers(ctx context.Context) error {
 // zero when there is none.
 func (e *Engine) fireTimers(ctx context.Context) (time.Time, error) {
 	now := e.now()
-	due, err := e.o.Store.Due(ctx, now, e.only)
+	due, err := e.o.Store.Due(ctx, now, e.driven())
 	if err != nil {
 		return time.Time{}, fmt.Errorf("look for tasks that are due: %w", err)
 	}
@@ -44,7 +44,7 @@ func (e *Engine) fireTimers(ctx context.Context) (time.Time, error) {
 		}
 		e.handle(ctx, task, "wake the task", e.wakeTask(ctx, task, now))
 	}
-	next, err := e.o.Store.NextWake(ctx, now, e.only)
+	next, err := e.o.Store.NextWake(ctx, now, e.driven())
 	if err != nil {
 		return time.Time{}, fmt.Errorf("look for the next wake time: %w", err)
 	}

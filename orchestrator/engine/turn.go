@@ -17,12 +17,16 @@ import (
 )
 
 // claim takes up one queued task. Its first turn becomes ready through follow.
-func (e *Engine) claim(ctx context.Context, task string) {
+// It is true when the task has to get its workspace first.
+func (e *Engine) claim(ctx context.Context, task string) (unprepared bool) {
 	ent := e.acquire(task)
 	defer e.release(ent)
 	state, _, err := e.current(ctx, ent)
 	if err == nil && state.Status != workflow.TaskQueued {
-		return // cancelled, or claimed before
+		return false // cancelled, or claimed before
+	}
+	if err == nil && preparing(state) && e.o.Workspaces != nil {
+		return true
 	}
 	if err == nil {
 		if state.Parent.Waits() {
@@ -31,6 +35,7 @@ func (e *Engine) claim(ctx context.Context, task string) {
 		_, err = e.apply(ctx, task, workflow.TaskClaimed{})
 	}
 	e.handle(ctx, task, "claim the task", err)
+	return false
 }
 
 // handle deals with an error of a decision for which nobody waits.
@@ -72,6 +77,17 @@ func (e *Engine) runTurn(ctx context.Context, w *work) next {
 	}
 	if !ok {
 		return next{}
+	}
+	if turn.Kind == workflow.KindAgent || turn.Kind == workflow.KindCheck {
+		stand, changed := e.standsIn(ctx, w, state)
+		if !stand.ok {
+			return stand.next
+		}
+		if changed {
+			if state, team, turn, ok = e.wanted(ctx, w, func(turn workflow.Turn) bool { return turn.State == workflow.TurnPending }); !ok {
+				return next{}
+			}
+		}
 	}
 	switch turn.Kind {
 	case workflow.KindCheck:

@@ -48,7 +48,7 @@ type Data struct {
 	Choices  []string  `json:"choices,omitempty"`
 	Expires  time.Time `json:"expires,omitzero"`
 	// Report is what is told of a batch.
-	Report json.RawMessage `json:"report,omitempty"`
+	Report any `json:"report,omitempty"`
 }
 
 // eventOf makes what is told of a notice; nil when nothing is, because it was

@@ -8,7 +8,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -69,8 +71,11 @@ type Notifier struct {
 	targets map[string]Target
 	// busy are the targets to which something is being delivered.
 	busy map[string]bool
-	// fatal is why nothing can be written down any more.
+	// fatal is why nothing can be written down any more, and until then is when it is
+	// tried again after the store was unavailable: what cannot be written down must
+	// not be delivered over and over.
 	fatal error
+	until time.Time
 	lanes sync.WaitGroup
 }
 
@@ -135,7 +140,7 @@ func (n *Notifier) Run(ctx context.Context) error {
 		wait, err := n.pass(ctx)
 		switch {
 		case ctx.Err() != nil:
-			return nil //nolint:nilerr // it was asked to end
+			return nil // it was asked to end
 		case errors.Is(err, store.ErrUnavailable):
 			n.o.Log.Warn().Err(err).Msg("the notifications wait: it is tried again")
 			wait = retryWait
@@ -173,20 +178,28 @@ func (n *Notifier) await(ctx context.Context, timer engine.Timer, happened <-cha
 // pass makes notifications of notices, and begins to deliver what is due. It
 // returns how long there is nothing more to do.
 func (n *Notifier) pass(ctx context.Context) (time.Duration, error) {
+	now := n.now()
 	n.mu.Lock()
-	fatal := n.fatal
+	fatal, until := n.fatal, n.until
 	n.mu.Unlock()
-	if fatal != nil {
+	switch {
+	case fatal != nil:
 		return 0, fatal
+	case until.After(now) && until.Sub(now) <= retryWait: // or the clock was set back
+		return until.Sub(now), nil
 	}
 	if err := n.expand(ctx); err != nil {
 		return 0, err
 	}
+	// Before the list is read: what is delivered meanwhile is in it, and must not be
+	// delivered again. The lane to such a target wakes us at its end.
+	n.mu.Lock()
+	busy := maps.Clone(n.busy)
+	n.mu.Unlock()
 	pending, err := n.o.Store.PendingNotifications(ctx)
 	if err != nil {
 		return 0, err
 	}
-	now := n.now()
 	next := now.Add(longestSleep)
 	due := map[string][]store.Notification{}
 	for _, p := range pending {
@@ -201,7 +214,7 @@ func (n *Notifier) pass(ctx context.Context) (time.Duration, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	for name, list := range due {
-		if !n.busy[name] { // else it wakes us at its end
+		if !busy[name] {
 			n.busy[name] = true
 			n.lanes.Go(func() { n.deliverAll(ctx, name, list) })
 		}
@@ -272,7 +285,7 @@ func (n *Notifier) deliverAll(ctx context.Context, name string, list []store.Not
 		n.Wake()
 	}()
 	for i, notification := range list {
-		tried, err := n.deliver(ctx, notification)
+		tried, err := n.deliver(ctx, notification, giveUpAfter)
 		switch {
 		case ctx.Err() != nil:
 			return
@@ -295,17 +308,19 @@ func (n *Notifier) deliverAll(ctx context.Context, name string, list []store.Not
 // storeFailed keeps a failure for Run; one that passes is only logged, since what
 // was not written down is done again.
 func (n *Notifier) storeFailed(err error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
 	if errors.Is(err, store.ErrUnavailable) {
+		n.until = n.now().Add(retryWait)
 		n.o.Log.Warn().Err(err).Msg("how a notification was delivered cannot be written down: it may be delivered twice")
 		return
 	}
-	n.mu.Lock()
-	defer n.mu.Unlock()
 	n.fatal = err
 }
 
-// deliver makes one attempt and writes it down.
-func (n *Notifier) deliver(ctx context.Context, notification store.Notification) (store.Notification, error) {
+// deliver makes one attempt and writes it down. The next one is not later than so
+// long after the notification was made.
+func (n *Notifier) deliver(ctx context.Context, notification store.Notification, last time.Duration) (store.Notification, error) {
 	n.mu.Lock()
 	target, known := n.targets[notification.Target]
 	n.mu.Unlock()
@@ -316,7 +331,7 @@ func (n *Notifier) deliver(ctx context.Context, notification store.Notification)
 	began := n.now()
 	r := n.attempt(ctx, target, notification, began)
 	if ctx.Err() != nil {
-		return notification, nil // it was cut off, which says nothing
+		return notification, nil //nolint:nilerr // it was cut off, which says nothing
 	}
 	ended := n.now()
 	notification.Attempts++
@@ -328,7 +343,7 @@ func (n *Notifier) deliver(ctx context.Context, notification store.Notification)
 	switch {
 	case r.ok:
 		notification.State, notification.Next = store.NotificationDelivered, time.Time{}
-	case r.final || ended.Add(after).Sub(notification.Created) > giveUpAfter:
+	case r.final || ended.Add(after).Sub(notification.Created) > last:
 		notification.State, notification.Next = store.NotificationFailed, time.Time{}
 	default:
 		notification.Next = ended.Add(after)
@@ -362,19 +377,16 @@ func backOff(id string, attempts int) time.Duration {
 }
 
 // Test tells a target, or with an empty name all, that this is a test, once and
-// at once, and returns how that went. Errors: ErrTarget when there is no such
-// target, store.ErrStorage.
+// at once, and returns how that went. Errors: *UnknownTargetError, store.ErrStorage.
 func (n *Notifier) Test(ctx context.Context, name string) ([]store.Notification, error) {
 	n.mu.Lock()
-	var names []string
-	for label := range n.targets {
-		if name == "" || label == name {
-			names = append(names, label)
-		}
-	}
+	names := slices.Sorted(maps.Keys(n.targets))
 	n.mu.Unlock()
-	if len(names) == 0 && name != "" {
-		return nil, fmt.Errorf("%w: there is no target %q", ErrTarget, name)
+	if name != "" || len(names) == 0 {
+		if !slices.Contains(names, name) {
+			return nil, &UnknownTargetError{Name: name, Known: names}
+		}
+		names = []string{name}
 	}
 	out := []store.Notification{}
 	for _, label := range names {
@@ -383,10 +395,12 @@ func (n *Notifier) Test(ctx context.Context, name string) ([]store.Notification,
 		if err != nil {
 			return nil, fmt.Errorf("encode a notification: %w", err)
 		}
-		// It is as old as can be, so that there is one attempt.
 		tried, err := n.deliver(ctx, store.Notification{
-			ID: "msg_" + ulid.Make().String(), Type: "test", Target: label, Body: body, State: store.NotificationPending, Created: now.Add(-giveUpAfter),
-		})
+			ID: "msg_" + ulid.Make().String(), Type: "test", Target: label, Body: body, State: store.NotificationPending, Created: now,
+		}, 0)
+		if err == nil && ctx.Err() != nil {
+			err = fmt.Errorf("test %s: %w", label, context.Cause(ctx))
+		}
 		if err != nil {
 			return nil, err
 		}

@@ -24,6 +24,21 @@ const (
 // ErrTarget means that a target cannot be used as it is.
 var ErrTarget = errors.New("the target of notifications is wrong")
 
+// UnknownTargetError says that there is no target of a name.
+type UnknownTargetError struct {
+	Name string
+	// Known are the names that there are.
+	Known []string
+}
+
+// Error implements error.
+func (e *UnknownTargetError) Error() string {
+	if len(e.Known) == 0 {
+		return "nobody is told anything: write notifications in the configuration of the daemon"
+	}
+	return fmt.Sprintf("there is no target %q; there are: %s", e.Name, strings.Join(e.Known, ", "))
+}
+
 // Target is who is told, and of what. One of Webhook and Command is set.
 type Target struct {
 	// Name is how people know it; empty is one that is made of the others. Two

@@ -22,7 +22,12 @@ type agentEntry struct {
 	lock     *semaphore.Weighted // a lock whose waiting ends with a ctx
 	id       string
 	revision string
+	// broken are agents that the server cannot start, which are not taken again.
+	broken map[string]bool
 }
+
+// maxBroken bounds how many agents are given up as broken; then it is not the agent.
+const maxBroken = 2
 
 func (t *agentTable) entry(i identity) *agentEntry {
 	t.mu.Lock()
@@ -59,13 +64,36 @@ func (e *agentEntry) forget(ctx context.Context, id string) error {
 	return nil
 }
 
+// giveUp has another agent taken than one that the server cannot start. It is
+// false where that was done too often.
+func (e *agentEntry) giveUp(ctx context.Context, id string) (bool, error) {
+	if err := e.acquire(ctx); err != nil {
+		return false, err
+	}
+	defer e.release()
+	if e.broken[id] {
+		return true, nil // another task was faster
+	}
+	if len(e.broken) >= maxBroken {
+		return false, nil
+	}
+	if e.broken == nil {
+		e.broken = map[string]bool{}
+	}
+	e.broken[id] = true
+	if e.id == id {
+		e.id, e.revision = "", ""
+	}
+	return true, nil
+}
+
 // ensure finds the agent and brings it up to date. It returns an empty id when
 // there is none; e is locked by the caller.
 func (e *agentEntry) ensure(ctx context.Context, c *appclient.Client, d definition) (string, error) {
 	if e.id != "" && e.revision == d.revision() {
 		return e.id, nil
 	}
-	found, ok, err := findAgent(ctx, c, d.identity)
+	found, ok, err := findAgent(ctx, c, d.identity, e.broken)
 	if err != nil || !ok {
 		return "", err
 	}
@@ -83,14 +111,14 @@ func (e *agentEntry) ensure(ctx context.Context, c *appclient.Client, d definiti
 }
 
 // findAgent finds an agent by its tags. Where two orchestrators have made one
-// each at the same time, all take the oldest.
-func findAgent(ctx context.Context, c *appclient.Client, i identity) (appclient.Agent, bool, error) {
+// each at the same time, all take the oldest that is not broken.
+func findAgent(ctx context.Context, c *appclient.Client, i identity, broken map[string]bool) (appclient.Agent, bool, error) {
 	all, err := listAgents(ctx, c, i.tags())
 	if err != nil {
 		return appclient.Agent{}, false, err
 	}
 	for n := len(all) - 1; n >= 0; n-- { // the server lists the newest first
-		if i.matches(all[n]) {
+		if i.matches(all[n]) && !broken[all[n].ID] {
 			return all[n], true, nil
 		}
 	}

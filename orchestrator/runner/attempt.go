@@ -20,20 +20,21 @@ var errTurnTimeout = errors.New("turn_timeout is over")
 
 // attempt is one attempt at a turn.
 type attempt struct {
-	r       *Runner
-	req     engine.TurnRequest
-	rec     engine.Recorder
-	log     zerolog.Logger
-	cwd     string
-	model   string // handle of the model; empty when it is not known
-	watch   *progress
-	tools   []appclient.Tool
-	outcome *outcomeReport // nil when the agent has no outcomes
-	handoff *handoffPick   // nil when the agent may not pick
-	calls   calls
-	asking  asking
-	clock   turnClock
-	stop    context.CancelCauseFunc // aborts the turn
+	r        *Runner
+	req      engine.TurnRequest
+	rec      engine.Recorder
+	log      zerolog.Logger
+	cwd      string
+	model    string // handle of the model; empty when it is not known
+	watch    *progress
+	tools    []appclient.Tool
+	ownAgent string         // the agent of ours that was started last
+	outcome  *outcomeReport // nil when the agent has no outcomes
+	handoff  *handoffPick   // nil when the agent may not pick
+	calls    calls
+	asking   asking
+	clock    turnClock
+	stop     context.CancelCauseFunc // aborts the turn
 
 	mu     sync.Mutex
 	broken error // the first failure of the recorder outside of the turn's own goroutine

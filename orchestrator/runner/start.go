@@ -35,9 +35,12 @@ func (a *attempt) start(ctx context.Context) (*appclient.Session, error) {
 	}
 	var session *appclient.Session
 	var err error
-	for try := range startTries {
+	for try := range startTries + 1 {
 		var again bool
-		if session, again, err = a.startOnce(ctx); err == nil || !again || try == startTries-1 {
+		if session, again, err = a.startOnce(ctx); err == nil || !again || try == startTries {
+			break
+		}
+		if try == startTries-1 && !a.replaceAgent(ctx, err) {
 			break
 		}
 		a.log.Debug().Err(err).Msg("start the runtime again")
@@ -51,6 +54,27 @@ func (a *attempt) start(ctx context.Context) (*appclient.Session, error) {
 		err = fail(err)
 	}
 	return session, err
+}
+
+// replaceAgent has another agent made than one that the server refuses to start.
+// A server that was killed while it made an agent leaves a half, which it lists,
+// and can never start again. An agent with memory, or with a conversation, cannot
+// be replaced by one that knows nothing.
+func (a *attempt) replaceAgent(ctx context.Context, err error) bool {
+	refused, ok := errors.AsType[*appclient.RuntimeStartError](err)
+	if !ok || a.ownAgent == "" || a.req.Agent.Memory || a.req.Conversation.ConversationID != "" {
+		return false
+	}
+	d, failed := a.r.define(a.req.Team, a.req.Agent)
+	if failed != nil {
+		return false
+	}
+	replaced, failed := a.r.agents.entry(d.identity).giveUp(ctx, a.ownAgent)
+	if failed != nil || !replaced {
+		return false
+	}
+	a.log.Warn().Err(refused).Str("agent_id", a.ownAgent).Msg("the App Server cannot start the agent; another one is made")
+	return true
 }
 
 // startOnce starts the runtime. again says that another try may work.
@@ -107,6 +131,7 @@ func (a *attempt) startOwn(ctx context.Context, client *appclient.Client, start 
 	if start.AgentID = id; start.ConversationID != "" && a.req.Conversation.AgentID != "" {
 		start.AgentID = a.req.Conversation.AgentID // a conversation belongs to the agent that it was begun with
 	}
+	a.ownAgent = start.AgentID
 	session, err = client.StartRuntime(ctx, start)
 	if !errors.Is(err, appclient.ErrNotFound) {
 		return session, worthAnotherTry(err), err

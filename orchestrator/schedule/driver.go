@@ -19,7 +19,7 @@ import (
 const (
 	// longestSleep bounds how late it is noticed that the clock was set or that the
 	// machine slept: timers do not run by the clock on the wall.
-	longestSleep = 30 * time.Second
+	longestSleep = time.Minute
 	// retryWait is how long a pass that failed waits for the next.
 	retryWait = 15 * time.Second
 	// defaultKeep is how many fires of a schedule are kept.
@@ -156,7 +156,7 @@ func (d *Driver) Run(ctx context.Context) error {
 		wait, err := d.pass(ctx)
 		switch {
 		case ctx.Err() != nil:
-			return nil //nolint:nilerr // it was asked to end
+			return nil // it was asked to end
 		case temporary(err):
 			d.o.Log.Warn().Err(err).Msg("the schedules wait: it is tried again")
 			wait = retryWait
@@ -279,13 +279,13 @@ func compileRow(row store.Schedule) (compiled, error) {
 // RunNow makes a schedule fire now, whatever its overlap says and also when it is
 // disabled. The same key is the same fire; an empty one is a new one. by says who
 // asked for it. The fire is returned as it is after it was carried out. Errors:
-// store.ErrNotFound, store.ErrStorage.
+// *UnknownError, store.ErrStorage.
 func (d *Driver) RunNow(ctx context.Context, name, key, by string) (store.Fire, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	row, err := d.o.Store.Schedule(ctx, name)
 	if err != nil {
-		return store.Fire{}, err
+		return store.Fire{}, unknown(ctx, d.o.Store, name, err)
 	}
 	now := d.now()
 	f, _, err := d.o.Store.AddFire(ctx, store.Fire{
@@ -298,12 +298,12 @@ func (d *Driver) RunNow(ctx context.Context, name, key, by string) (store.Fire, 
 	return d.decide(ctx, d.entry(row), f, &queues{}, now)
 }
 
-// Enable lets a schedule fire, or no more. Errors: store.ErrNotFound, store.ErrStorage.
+// Enable lets a schedule fire, or no more. Errors: *UnknownError, store.ErrStorage.
 func (d *Driver) Enable(ctx context.Context, name string, enabled bool) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if _, err := d.o.Store.EnableSchedule(ctx, name, enabled, d.now()); err != nil {
-		return err
+		return unknown(ctx, d.o.Store, name, err)
 	}
 	d.Wake()
 	return nil

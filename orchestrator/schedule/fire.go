@@ -86,7 +86,7 @@ func (d *Driver) outcome(ctx context.Context, e entry, f store.Fire, q *queues) 
 	manual := f.By != ""
 	switch {
 	case e.err != nil:
-		return store.FireFailed, "", "the schedule cannot be read: " + e.err.Error(), nil
+		return store.FireFailed, "", "the schedule cannot be read: " + e.err.Error(), nil //nolint:nilerr // that is what becomes of it
 	case e.row.Removed:
 		return store.FireSkipped, "", "no file has the schedule any more", nil
 	case !e.row.Enabled && !manual:
@@ -102,7 +102,7 @@ func (d *Driver) outcome(ctx context.Context, e entry, f store.Fire, q *queues) 
 	switch {
 	case err == nil:
 		return store.FireSubmitted, task, "", nil
-	case temporary(err):
+	case temporary(err) || errors.Is(err, store.ErrStorage):
 		return "", "", "", err
 	}
 	return store.FireFailed, "", err.Error(), nil

@@ -60,7 +60,7 @@ func inBubble(t *testing.T, start string, test func(t *testing.T, w *world)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		w := &world{t: t}
-		w.clock.set(parse(t, start).Sub(time.Now()))
+		w.clock.set(time.Until(parse(t, start)))
 		var err error
 		if w.store, err = store.Open(t.Context(), store.Options{Dir: t.TempDir()}); err != nil {
 			t.Fatal(err)

@@ -10,8 +10,9 @@ import (
 )
 
 const (
-	// onTime is how late a fire may be noticed without having been missed.
-	onTime = time.Minute
+	// onTime is how late a fire may be noticed without having been missed: more
+	// than longestSleep, by which a clock that was set forward is noticed late.
+	onTime = 2 * time.Minute
 	// mostCounted bounds how many missed fires are counted.
 	mostCounted = 1000
 )

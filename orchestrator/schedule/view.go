@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/seed-e05a5b32/orchestrator/orchestrator/store"
@@ -62,6 +63,43 @@ type FireView struct {
 	Decided time.Time `json:"decided,omitzero"`
 }
 
+// UnknownError says that there is no schedule of a name. It is a store.ErrNotFound.
+type UnknownError struct {
+	Name string
+	// Known are the names that there are.
+	Known []string
+}
+
+// Error implements error.
+func (e *UnknownError) Error() string {
+	if len(e.Known) == 0 {
+		return fmt.Sprintf("there is no schedule %q: the daemon has none; write some in a team file or in its configuration", e.Name)
+	}
+	return fmt.Sprintf("there is no schedule %q; there are: %s", e.Name, strings.Join(e.Known, ", "))
+}
+
+// Is makes errors.Is(err, store.ErrNotFound) true.
+func (e *UnknownError) Is(target error) bool { return target == store.ErrNotFound }
+
+// unknown makes an UnknownError of store.ErrNotFound.
+func unknown(ctx context.Context, in interface {
+	Schedules(ctx context.Context) ([]store.Schedule, error)
+}, name string, err error,
+) error {
+	if !errors.Is(err, store.ErrNotFound) {
+		return err
+	}
+	rows, failed := in.Schedules(ctx)
+	if failed != nil {
+		return failed
+	}
+	e := &UnknownError{Name: name}
+	for _, row := range rows {
+		e.Known = append(e.Known, row.Name)
+	}
+	return e
+}
+
 // Reading is what lists of schedules need of a store; *store.Store implements it.
 type Reading interface {
 	Schedules(ctx context.Context) ([]store.Schedule, error)
@@ -86,20 +124,20 @@ func List(ctx context.Context, in Reading, now time.Time, upcoming int) ([]View,
 	return views, nil
 }
 
-// Show shows one schedule with so many fires to come. Errors: store.ErrNotFound, store.ErrStorage.
+// Show shows one schedule with so many fires to come. Errors: *UnknownError, store.ErrStorage.
 func Show(ctx context.Context, in Reading, name string, now time.Time, upcoming int) (View, error) {
 	row, err := in.Schedule(ctx, name)
 	if err != nil {
-		return View{}, err
+		return View{}, unknown(ctx, in, name, err)
 	}
 	return viewOf(ctx, in, row, now, upcoming)
 }
 
 // History shows what became of the last fires of a schedule, the newest first; 0
-// means 100. Errors: store.ErrNotFound, store.ErrStorage.
+// means 100. Errors: *UnknownError, store.ErrStorage.
 func History(ctx context.Context, in Reading, name string, limit int) ([]FireView, error) {
 	if _, err := in.Schedule(ctx, name); err != nil {
-		return nil, err
+		return nil, unknown(ctx, in, name, err)
 	}
 	fires, err := in.Fires(ctx, name, limit)
 	if err != nil {

@@ -64,6 +64,9 @@ func (s *Store) Create(ctx context.Context, state workflow.State, event workflow
 		if err != nil {
 			return s.fail(ctx, "create task", err)
 		}
+		if err := s.shareDirectory(ctx, tx, state); err != nil {
+			return err
+		}
 		if err := s.appendEvent(ctx, tx, state, event, enc); err != nil {
 			return err
 		}
@@ -78,7 +81,8 @@ func (s *Store) Create(ctx context.Context, state workflow.State, event workflow
 // Commit stores one decision in one transaction: the event is appended, the
 // state is replaced where its version is still prev, and the conversation that
 // the event takes (TurnSending) or gives back (an end of the turn) is marked.
-// Errors: ErrConflict, ErrConversationBusy, ErrStorage.
+// Likewise the directory that WorkspaceReady takes and the end of the task gives back.
+// Errors: ErrConflict, ErrConversationBusy, ErrDirectoryBusy, ErrStorage.
 func (s *Store) Commit(ctx context.Context, prev int64, state workflow.State, event workflow.Event, effects []workflow.Effect) error {
 	enc, err := encode(state, event, effects)
 	if err != nil {
@@ -86,8 +90,8 @@ func (s *Store) Commit(ctx context.Context, prev int64, state workflow.State, ev
 	}
 	return s.write(ctx, "commit", func(tx *sql.Tx) error {
 		result, err := tx.ExecContext(ctx,
-			"UPDATE tasks SET status = ?, version = ?, state = ?, updated = ?, wake_at = ? WHERE id = ? AND version = ?",
-			string(state.Status), state.Version, string(enc.state), micros(state.Updated), wakeMicros(state.WakeAt), state.Task, prev)
+			"UPDATE tasks SET status = ?, version = ?, state = ?, updated = ?, wake_at = ?, place_open = ? WHERE id = ? AND version = ?",
+			string(state.Status), state.Version, string(enc.state), micros(state.Updated), wakeMicros(state.WakeAt), state.PlaceOpen(), state.Task, prev)
 		if err != nil {
 			return s.fail(ctx, "replace the state of a task", err)
 		}
@@ -97,6 +101,9 @@ func (s *Store) Commit(ctx context.Context, prev int64, state workflow.State, ev
 			return fmt.Errorf("commit %s for task %s at version %d: %w", event.Body.EventType(), state.Task, prev, ErrConflict)
 		}
 		if err := s.appendEvent(ctx, tx, state, event, enc); err != nil {
+			return err
+		}
+		if err := s.markDirectories(ctx, tx, state, event); err != nil {
 			return err
 		}
 		if err := s.notice(ctx, tx, Notices(state, event, effects)); err != nil {
@@ -116,7 +123,9 @@ func (s *Store) appendEvent(ctx context.Context, tx *sql.Tx, state workflow.Stat
 func (s *Store) markConversations(ctx context.Context, tx *sql.Tx, state workflow.State, event workflow.Event) error {
 	switch body := event.Body.(type) {
 	case workflow.TaskSubmitted, workflow.TaskClaimed, workflow.TurnAccepted, workflow.QuestionAsked,
-		workflow.ProgressReported, workflow.TaskSpawned:
+		workflow.ProgressReported, workflow.TaskSpawned, workflow.WorkspaceWaits, workflow.WorkspacePreparing, workflow.WorkspaceReady,
+		workflow.WorkspaceRestored, workflow.WorkspaceSaved, workflow.WorkspacePublishing, workflow.WorkspacePublished,
+		workflow.PublishRequested, workflow.WorkspaceFinished:
 		return nil // none of these begins or ends a sent turn
 	case workflow.TurnSending:
 		if body.Runtime == (workflow.Runtime{}) {

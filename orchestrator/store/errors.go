@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -83,9 +84,11 @@ func (e *SchemaError) Error() string {
 // Is makes errors.Is(err, ErrSchema) true.
 func (e *SchemaError) Is(target error) bool { return target == ErrSchema }
 
-// AmbiguousError lists tasks that an abbreviated name fits.
+// AmbiguousError lists tasks, or batches, that an abbreviated name fits.
 type AmbiguousError struct {
 	Name string
+	// Kind is "batch" for batches; empty for tasks.
+	Kind string
 	// Matches holds at most ten of them; More says that there are others.
 	Matches []string
 	More    bool
@@ -97,7 +100,8 @@ func (e *AmbiguousError) Error() string {
 	if e.More {
 		more = ", …"
 	}
-	return fmt.Sprintf("task %q fits more than one task: %s%s: give more of its characters", e.Name, strings.Join(e.Matches, ", "), more)
+	kind := cmp.Or(e.Kind, "task")
+	return fmt.Sprintf("%s %q fits more than one %s: %s%s: give more of its characters", kind, e.Name, kind, strings.Join(e.Matches, ", "), more)
 }
 
 // Is makes errors.Is(err, ErrAmbiguous) true.

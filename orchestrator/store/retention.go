@@ -36,10 +36,11 @@ var ErrNotEnded = errors.New("the task has not ended")
 
 const terminal = `('succeeded', 'failed', 'cancelled')`
 
-// endedWholly is true for the task ?1 with all that it started, the last of which ended before ?2.
+// endedWholly is true for the task ?1 with all that it started, the last of which ended before ?2,
+// and whose workspaces are finished.
 // What a task started has an ID that begins with its own and a dot; "/" follows the dot.
 const endedWholly = `NOT EXISTS (SELECT 1 FROM tasks c WHERE (c.id = t.id OR c.id > t.id || '.' AND c.id < t.id || '/')
-  AND (c.status NOT IN ` + terminal + ` OR c.updated >= ?2))`
+  AND (c.status NOT IN ` + terminal + ` OR c.updated >= ?2 OR c.place_open = 1))`
 
 // endedBefore names its index: without statistics SQLite takes the one by status,
 // and reads every task that has ended.
@@ -79,6 +80,7 @@ func (s *Store) RemoveTask(ctx context.Context, id string, before, now time.Time
 			`INSERT INTO removed_tasks (idempotency_key, id, team, status, ended, removed)
 			   SELECT idempotency_key, id, team, status, updated, ?2 FROM tasks
 			   WHERE id IN (SELECT value FROM json_each(?1)) AND idempotency_key IS NOT NULL`,
+			`DELETE FROM workspace_locks WHERE task IN (SELECT value FROM json_each(?1)) AND ?2 IS NOT NULL`,
 			`DELETE FROM events WHERE task IN (SELECT value FROM json_each(?1)) AND ?2 IS NOT NULL`,
 			`DELETE FROM runtimes WHERE task IN (SELECT value FROM json_each(?1)) AND ?2 IS NOT NULL AND active_task IS NULL
 			   AND NOT EXISTS (SELECT 1 FROM shared_conversations s WHERE s.server = runtimes.server

@@ -64,6 +64,31 @@ func TestRemovalOfTasksThatEnded(t *testing.T) {
 	}
 }
 
+// A task whose worktree is still to be saved or removed stays; a lock that it has left goes with it.
+func TestRemovalWaitsForTheWorkspace(t *testing.T) {
+	s := opened(t)
+	state := create(t, s, "TREE", 1)
+	if _, err := s.writes.ExecContext(t.Context(), "INSERT INTO workspace_locks VALUES ('TREE', '/w', 'exclusive', 'TREE')"); err != nil {
+		t.Fatal(err)
+	}
+	finish := func(status workflow.PlaceStatus, seconds int) {
+		t.Helper()
+		if err := step(t, s, &state, workflow.WorkspaceFinished{}, func(n *workflow.State) {
+			n.Status, n.Place, n.Updated = workflow.TaskCancelled, workflow.Place{Kind: workflow.PlaceWorktree, Status: status}, at(seconds)
+		}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	finish(workflow.PlaceSaved, 2)
+	if _, err := s.RemoveTask(t.Context(), "TREE", at(50), at(60)); !errors.Is(err, ErrNotEnded) {
+		t.Errorf("its worktree is not finished: %v", err)
+	}
+	finish(workflow.PlaceFinished, 3)
+	if _, err := s.RemoveTask(t.Context(), "TREE", at(50), at(60)); err != nil {
+		t.Error(err)
+	}
+}
+
 // A key never starts a second task, even when nothing but the key is left of the first.
 func TestTheKeyOfARemovedTaskIsTaken(t *testing.T) {
 	s := opened(t)

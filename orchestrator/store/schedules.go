@@ -31,9 +31,9 @@ type Schedule struct {
 
 // ScheduleSpec is a schedule to be kept; see Schedule.
 type ScheduleSpec struct {
-	Name    string
-	Spec    json.RawMessage
-	Hash    string
+	Name string
+	Spec json.RawMessage
+	Hash string
 	// Times changes when the times do.
 	Times   string
 	Source  string

@@ -548,7 +548,7 @@ func TestDamagedFileIsFoundAtTheStart(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, FileName), content, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Open(t.Context(), Options{Dir: dir}); !errors.Is(err, ErrStorage) || !strings.Contains(err.Error(), "damaged") {
+	if _, err := Open(t.Context(), Options{Dir: dir}); !errors.Is(err, ErrStorage) || !errors.Is(err, ErrDamaged) {
 		t.Errorf("got %v", err)
 	}
 }

@@ -86,6 +86,9 @@ func (s *Store) VerifyTask(ctx context.Context, task string) (events int, err er
 	if err := s.verifyHeld(ctx, tx, state); err != nil {
 		return len(records), err
 	}
+	if err := s.verifyDirectory(ctx, tx, state); err != nil {
+		return len(records), err
+	}
 	return len(records), s.verifyFiles(task, journal)
 }
 
@@ -124,9 +127,10 @@ func (s *Store) verifyRow(ctx context.Context, tx *sql.Tx, task string) (workflo
 	var team, revision, status, parent, batch, schedule string
 	var version, created, updated, priority int64
 	var wake sql.NullInt64
+	var open bool
 	err := tx.QueryRowContext(ctx,
-		"SELECT state, team, revision, status, COALESCE(parent, ''), version, created, updated, wake_at, priority, COALESCE(batch, ''), COALESCE(schedule, '') FROM tasks WHERE id = ?", task).
-		Scan(&text, &team, &revision, &status, &parent, &version, &created, &updated, &wake, &priority, &batch, &schedule)
+		"SELECT state, team, revision, status, COALESCE(parent, ''), version, created, updated, wake_at, priority, COALESCE(batch, ''), COALESCE(schedule, ''), place_open FROM tasks WHERE id = ?", task).
+		Scan(&text, &team, &revision, &status, &parent, &version, &created, &updated, &wake, &priority, &batch, &schedule, &open)
 	if errors.Is(err, sql.ErrNoRows) {
 		return workflow.State{}, fmt.Errorf("task %q: %w", task, ErrNotFound)
 	}
@@ -152,6 +156,7 @@ func (s *Store) verifyRow(ctx context.Context, tx *sql.Tx, task string) (workflo
 		{"priority", priority, int64(state.Priority)},
 		{"batch", batch, state.Batch},
 		{"schedule", schedule, state.Schedule},
+		{"place_open", open, state.PlaceOpen()},
 		{"wake_at", wake, wakeMicros(state.WakeAt)},
 	} {
 		if c.have != c.wants {

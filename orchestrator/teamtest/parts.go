@@ -2,7 +2,6 @@ package teamtest
 
 import (
 	"context"
-	"fmt"
 	"path/filepath"
 	"time"
 
@@ -15,7 +14,7 @@ import (
 func (s *simulation) engineOptions(t *turns) engine.Options {
 	return engine.Options{
 		Store: s.store, Runner: t, Checks: t, Teams: t, Prices: s.scenario.file.Prices, Clock: engineClock{s.clock},
-		OutputDir: filepath.Join(s.dir, "outputs"), MaxTurns: maxTurns, IDs: s.taskID, Workspace: s.place,
+		OutputDir: filepath.Join(s.dir, "outputs"), MaxTurns: maxTurns, IDs: s.taskID, Workspaces: engine.PlaceFunc(s.place),
 	}
 }
 
@@ -26,18 +25,12 @@ type engineClock struct{ *clock }
 func (c engineClock) NewTimer(d time.Duration) engine.Timer { return c.newTimer(d) }
 
 // place is where the tasks of a scenario work: all in the same empty directory.
-func (s *simulation) place(_ context.Context, task string, team *workflow.Team, input map[string]any) (engine.Place, error) {
-	place := engine.Place{Directory: filepath.Join(s.dir, "workspace")}
-	if team.Workspace.Worktree == nil {
-		return place, nil
+func (s *simulation) place(_ context.Context, req engine.PlaceRequest) (engine.Place, error) {
+	place := engine.Place{Kind: workflow.PlaceOwn, Directory: filepath.Join(s.dir, "workspace")}
+	wanted, ok, err := req.Team.WorkspaceWorktree(req.Task, req.Input)
+	if err != nil || !ok || req.Given != "" {
+		return place, err
 	}
-	place.GitBranch = "team/" + task
-	if branch := team.Workspace.Worktree.Branch; !branch.IsZero() {
-		name, err := branch.Render(map[string]any{"input": input, "task": map[string]any{"id": task, "team": team.Name}})
-		if err != nil {
-			return engine.Place{}, fmt.Errorf("workspace.worktree.branch: %w", err)
-		}
-		place.GitBranch = name
-	}
+	place.GitBranch = wanted.Branch
 	return place, nil
 }

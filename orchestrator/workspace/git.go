@@ -5,11 +5,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"regexp"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -17,7 +19,11 @@ import (
 const endGit = 5 * time.Second
 
 // git runs git in one directory.
-type git struct{ program, dir string }
+type git struct {
+	program, dir string
+	// env are variables beside those of the process.
+	env []string
+}
 
 // gitError is a git command that failed.
 type gitError struct {
@@ -35,11 +41,24 @@ func (e *gitError) Error() string {
 
 // run returns what git prints, without the last line break. Errors: *gitError, the cause of the end of ctx.
 func (g git) run(ctx context.Context, args ...string) (string, error) {
+	return g.feed(ctx, nil, args...)
+}
+
+// at is git in another directory.
+func (g git) at(dir string) git { return git{program: g.program, dir: dir, env: g.env} }
+
+// with is git with more variables.
+func (g git) with(env ...string) git {
+	return git{program: g.program, dir: g.dir, env: slices.Concat(g.env, env)}
+}
+
+// feed is run with something to read.
+func (g git) feed(ctx context.Context, stdin io.Reader, args ...string) (string, error) {
 	// Hooks are for the people who wrote them; a file system monitor would be a process that stays.
 	settings := []string{"-C", g.dir, "-c", "core.hooksPath=" + os.DevNull, "-c", "core.fsmonitor=false"}
 	cmd := exec.CommandContext(ctx, g.program, slices.Concat(settings, args)...)
 	var stdout, stderr bytes.Buffer
-	cmd.Stdout, cmd.Stderr, cmd.Env = &stdout, &stderr, environment(os.Environ())
+	cmd.Stdin, cmd.Stdout, cmd.Stderr, cmd.Env = stdin, &stdout, &stderr, append(environment(os.Environ()), g.env...)
 	// A git that is killed leaves its locks behind, which then stop every other one.
 	ownGroup(cmd)
 	cmd.Cancel = func() error { return terminate(cmd) }
@@ -80,9 +99,24 @@ func repositoryVariables() []string {
 
 // busyMessage is what git says when another git works on the repository: a
 // lock is taken, or the entry of a worktree is only half written.
-var busyMessage = regexp.MustCompile(`\.lock': File exists|could not lock|failed to read .*worktrees`)
+var busyMessage = regexp.MustCompile(`\.lock': File exists|could not lock|cannot lock ref|failed to read .*worktrees`)
 
 func isBusy(err error) bool {
 	failed, ok := errors.AsType[*gitError](err)
 	return ok && busyMessage.MatchString(failed.stderr)
+}
+
+// fullMessage is what git says when there is no room.
+var fullMessage = regexp.MustCompile(`No space left on device|Disk quota exceeded|[Oo]ut of memory|Cannot allocate memory|Too many open files`)
+
+func isFull(err error) bool {
+	failed, ok := errors.AsType[*gitError](err)
+	return ok && fullMessage.MatchString(failed.stderr)
+}
+
+// IsTransient reports whether the same operation may work later: another git
+// holds a lock, or there is no room on the disk.
+func IsTransient(err error) bool {
+	return isBusy(err) || isFull(err) || errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) ||
+		errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE)
 }

@@ -45,6 +45,8 @@ func (m *maker) base(ctx context.Context) (string, error) {
 // worktree is one checkout of a repository.
 type worktree struct {
 	path string
+	// head is the commit that is checked out.
+	head string
 	// branch is empty for a detached HEAD.
 	branch string
 }
@@ -61,6 +63,8 @@ func (g git) list(ctx context.Context) ([]worktree, error) {
 		switch {
 		case key == "worktree":
 			list = append(list, worktree{path: value})
+		case key == "HEAD" && len(list) > 0:
+			list[len(list)-1].head = value
 		case key == "branch" && len(list) > 0:
 			list[len(list)-1].branch = strings.TrimPrefix(value, "refs/heads/")
 		}

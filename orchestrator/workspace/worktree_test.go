@@ -70,12 +70,13 @@ func options(t *testing.T, repo string) Options {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return Options{Repo: repo, Branch: "team/T1", Dir: filepath.Join(dir, "worktrees", "T1")}
+	return Options{Tree: Tree{Task: "T1", Repo: repo, Branch: "team/T1", Dir: filepath.Join(dir, "worktrees", "T1")}}
 }
 
 func makeWorktree(t *testing.T, o Options) string {
 	t.Helper()
-	path, err := new(Worktrees).Make(t.Context(), o)
+	made, err := new(Worktrees).Make(t.Context(), o)
+	path := made.Dir
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -96,7 +97,8 @@ func TestMake(t *testing.T) {
 	// Where git has started us, its variables would lead to another repository.
 	t.Setenv("GIT_DIR", filepath.Join(repo, "nowhere"))
 	o := options(t, repo)
-	path, err := new(Worktrees).Make(t.Context(), o)
+	made, err := new(Worktrees).Make(t.Context(), o)
+	path := made.Dir
 	if err != nil || path != o.Dir {
 		t.Fatalf("got %s, %v", path, err)
 	}
@@ -215,7 +217,7 @@ func TestMakeAfterACrash(t *testing.T) {
 				read(t, filepath.Join(path, "file")) != "two\n" {
 				t.Error("it is not whole")
 			}
-			if list := command(t, o.Repo, "worktree", "list", "--porcelain"); strings.Count(list, "worktree ") != 2 || strings.Contains(list, "locked") {
+			if list := command(t, o.Repo, "worktree", "list", "--porcelain"); strings.Count(list, "worktree ") != 2 || !strings.Contains(list, "locked in use by task T1") {
 				t.Errorf("git knows of\n%s", list)
 			}
 		})
@@ -356,7 +358,7 @@ func TestMakeSaysWhatToMend(t *testing.T) {
 			t.Errorf("got %v", err)
 		}
 	})
-	if _, err := new(Worktrees).Make(t.Context(), Options{Repo: "relative", Dir: "/x", Branch: "b"}); err == nil {
+	if _, err := new(Worktrees).Make(t.Context(), Options{Tree: Tree{Repo: "relative", Dir: "/x", Branch: "b"}}); err == nil {
 		t.Error("a relative path was taken")
 	}
 }
@@ -395,7 +397,7 @@ func TestMakeWaitsForAnotherGit(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := m.make(t.Context()); !isBusy(err) {
+	if _, err := m.make(t.Context(), new(Worktrees)); !isBusy(err) {
 		t.Fatalf("got %v", err)
 	}
 	if err := os.Remove(lock); err != nil {

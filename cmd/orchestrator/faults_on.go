@@ -1,0 +1,18 @@
+//go:build faults
+
+package main
+
+import (
+	"io"
+	"os"
+)
+
+// init ends the program with the one that started it, which holds the other end
+// of its standard input. It is compiled with the hook for tests alone, which kill
+// this program and may be killed themselves.
+func init() {
+	go func() {
+		_, _ = io.Copy(io.Discard, os.Stdin)
+		os.Exit(3)
+	}()
+}
