@@ -320,7 +320,7 @@ func (v *storyView) end(st *step) {
 	if st.reminded() {
 		v.field("then", "no outcome was reported: the agent is asked for it once")
 	} else if len(st.Handoffs) == 0 && st.Line == nil && st.Reconciled != nil {
-		v.field("then", afterFinding(st.Reconciled.Finding))
+		v.field("then", st.afterFinding())
 	}
 }
 
