@@ -72,7 +72,7 @@ func (d *serving) start() {
 	if d.Daemon, err = client.Discover(d.t.Context(), d.data, client.Options{}); err != nil {
 		d.t.Fatal(err)
 	}
-	d.t.Cleanup(d.Daemon.Close)
+	d.t.Cleanup(d.Close)
 }
 
 // signal sends a signal and waits for the end.

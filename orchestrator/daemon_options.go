@@ -16,6 +16,9 @@ func orchestratorOptions(d DaemonOptions) (Options, error) {
 		DataDir: c.DataDir, Model: c.Model, RolesDir: c.Roles, PricesFile: c.Prices, MaxTurns: c.Limits.MaxTurns,
 		Version: d.Version, Log: d.Log,
 	}
+	for _, secret := range []config.Secret{c.Tokens.Operator, c.Tokens.ReadOnly} {
+		o.SecretFiles, o.SecretVariables = append(o.SecretFiles, secret.File), append(o.SecretVariables, secret.Env)
+	}
 	switch {
 	case c.AppServers == nil:
 		return o, nil // the installed one
@@ -39,6 +42,7 @@ func orchestratorOptions(d DaemonOptions) (Options, error) {
 		o.AppServer, o.TokenFile = s.URL, s.Token.File
 		if s.Token.Env != "" {
 			o.Token = appclient.StaticToken(os.Getenv(s.Token.Env))
+			o.SecretVariables = append(o.SecretVariables, s.Token.Env)
 		}
 	}
 	return o, nil

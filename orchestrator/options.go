@@ -34,6 +34,11 @@ type Options struct {
 	Token appclient.TokenSource
 	// TokenFile is read for the token when Token is nil; empty is none.
 	TokenFile string
+	// SecretFiles hold what must not be stored or shown, besides TokenFile and what
+	// the environment holds.
+	SecretFiles []string
+	// SecretVariables name variables of the environment whose names do not look like those of secrets.
+	SecretVariables []string
 	// Transport is how to connect to an App Server that is given by URL; default is to find out.
 	Transport appclient.Transport
 	// LettaCommand is the program to start as managed App Server; default "letta" from PATH.

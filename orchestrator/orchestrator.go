@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
 	"github.com/seed-e05a5b32/orchestrator/appclient"
+	redaction "github.com/seed-e05a5b32/orchestrator/internal/redact"
 	"github.com/seed-e05a5b32/orchestrator/orchestrator/batch"
 	"github.com/seed-e05a5b32/orchestrator/orchestrator/check"
 	"github.com/seed-e05a5b32/orchestrator/orchestrator/engine"
@@ -31,6 +33,7 @@ type Orchestrator struct {
 	batches *batch.Driver
 
 	transport appclient.Transport
+	secrets   *redaction.Redactor
 	prices    replaceablePrices
 	roles     replaceableRoles
 
@@ -51,7 +54,7 @@ func New(ctx context.Context, options Options) (_ *Orchestrator, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("load the roles: %w", err)
 	}
-	o := &Orchestrator{transport: options.Transport}
+	o := &Orchestrator{transport: options.Transport, secrets: Secrets(append(slices.Clone(options.SecretFiles), options.TokenFile), options.SecretVariables)}
 	o.roles.replace(library)
 	defer func() {
 		if err != nil {
@@ -83,7 +86,7 @@ func New(ctx context.Context, options Options) (_ *Orchestrator, err error) {
 	}
 	o.engine = engine.New(engine.Options{
 		Store: o.store, Runner: turns, Checks: check.New(check.Options{}), Prices: &o.prices, Log: options.Log, MaxTurns: options.MaxTurns,
-		Workspaces: newPlaces(o.store.Dir(), o.server.local), OutputDir: outputs,
+		Workspaces: newPlaces(o.store.Dir(), o.server.local), OutputDir: outputs, Redact: o.secrets,
 	})
 	o.batches = batch.NewDriver(batch.DriverOptions{Store: o.store, Tasks: o.engine, Log: options.Log})
 	return o, nil

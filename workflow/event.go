@@ -41,8 +41,8 @@ type (
 		// it begins anew.
 		Origin *Origin `json:"origin,omitempty"`
 		// Place is the worktree that it takes over from the task that it goes on from.
-		Place *Place `json:"place,omitempty"`
-		Begin  *Beginning `json:"begin,omitempty"`
+		Place *Place     `json:"place,omitempty"`
+		Begin *Beginning `json:"begin,omitempty"`
 	}
 	// TaskClaimed says that the engine has taken the task up.
 	TaskClaimed struct{}

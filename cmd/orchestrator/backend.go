@@ -139,7 +139,11 @@ func (a *app) daemon(ctx context.Context, p place) (*daemonBackend, error) {
 	if p.daemon != "" && p.dataDir != "" {
 		return nil, usage(errors.New("--daemon and --data-dir name two places: leave one out"))
 	}
-	options := client.Options{Token: daemonToken}
+	// A file that cannot be read must not look like a daemon that is not there.
+	if _, err := daemonToken(ctx); err != nil {
+		return nil, usage(fmt.Errorf("$%s: %w", tokenFileVariable, err))
+	}
+	options := client.Options{Token: func() (string, error) { return daemonToken(context.WithoutCancel(ctx)) }}
 	address := p.daemon
 	if p.dataDir == "" { // a directory that is named counts more than the environment
 		address = cmp.Or(address, os.Getenv(daemonVariable))
@@ -155,7 +159,7 @@ func (a *app) daemon(ctx context.Context, p place) (*daemonBackend, error) {
 	if err != nil {
 		return nil, err
 	}
-	d, err := client.Discover(ctx, dir, options) //nolint:contextcheck // the token is read at each request
+	d, err := client.Discover(ctx, dir, options)
 	if errors.Is(err, client.ErrNoDaemon) {
 		return nil, nil //nolint:nilnil // that there is none is no error
 	}

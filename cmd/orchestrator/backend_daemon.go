@@ -23,9 +23,9 @@ const (
 )
 
 // daemonToken is what the daemon is shown; empty where nothing is said.
-func daemonToken() (string, error) {
+func daemonToken(ctx context.Context) (string, error) {
 	if file := os.Getenv(tokenFileVariable); file != "" {
-		return appclient.TokenFile(file).Token(context.Background())
+		return appclient.TokenFile(file).Token(ctx)
 	}
 	return os.Getenv(tokenVariable), nil
 }

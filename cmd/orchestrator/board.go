@@ -7,12 +7,15 @@ import (
 	"strings"
 	"time"
 
+	"github.com/seed-e05a5b32/orchestrator/orchestrator/batch"
 	"github.com/seed-e05a5b32/orchestrator/workflow"
 )
 
 // board is what is known of all tasks that are watched.
 type board struct {
 	tasks map[string]workflow.State
+	// batches are those for which something is still to be done, the newest first.
+	batches []batch.View
 	// lost says why the daemon does not answer; nil while it does.
 	lost error
 }
@@ -33,20 +36,14 @@ func (b *board) with(states []workflow.State) {
 // boardEnded is how many tasks that have ended are kept.
 const boardEnded = 1000
 
-// forget leaves out the oldest of those that have ended, outside of batches that go on.
+// forget leaves out the oldest of those that have ended.
 func (b *board) forget() {
 	if len(b.tasks) <= boardEnded {
 		return
 	}
-	going := map[string]bool{}
 	var ended []workflow.State
 	for _, s := range b.tasks {
-		if s.Batch != "" && !s.Status.Terminal() {
-			going[s.Batch] = true
-		}
-	}
-	for _, s := range b.tasks {
-		if s.Status.Terminal() && !going[s.Batch] {
+		if s.Status.Terminal() {
 			ended = append(ended, s)
 		}
 	}
@@ -108,62 +105,6 @@ func (b *board) totals() string {
 	return strings.Join(parts, " · ")
 }
 
-// batchCount is how far a batch is.
-type batchCount struct {
-	name                        string
-	total, ended, failed, going int
-}
-
-// batches are those of which something has not ended.
-func (b *board) batches() []batchCount {
-	byName := map[string]*batchCount{}
-	for _, s := range b.tasks {
-		if s.Batch == "" {
-			continue
-		}
-		bar := byName[s.Batch]
-		if bar == nil {
-			bar = &batchCount{name: s.Batch}
-			byName[s.Batch] = bar
-		}
-		bar.total++
-		switch {
-		case s.Status.Terminal():
-			bar.ended++
-			if s.Status != workflow.TaskSucceeded {
-				bar.failed++
-			}
-		case s.Status != workflow.TaskQueued:
-			bar.going++
-		}
-	}
-	var out []batchCount
-	for _, bar := range byName {
-		if bar.ended < bar.total {
-			out = append(out, *bar)
-		}
-	}
-	slices.SortFunc(out, func(a, b batchCount) int { return cmp.Compare(a.name, b.name) })
-	return out
-}
-
-// line draws the bar.
-func (b batchCount) line(width int) string {
-	width = max(min(width, 40), 5)
-	full := 0
-	if b.total > 0 {
-		full = b.ended * width / b.total
-	}
-	text := fmt.Sprintf("batch %s %s%s %d of %d", printable(b.name), strings.Repeat("█", full), strings.Repeat("░", width-full), b.ended, b.total)
-	if b.going > 0 {
-		text += fmt.Sprintf(", %d running", b.going)
-	}
-	if b.failed > 0 {
-		text += fmt.Sprintf(", %d failed", b.failed)
-	}
-	return text
-}
-
 // nodesNow are the nodes whose turns are live.
 func nodesNow(s workflow.State) string {
 	var names []string
@@ -182,6 +123,11 @@ func taken(s workflow.State, now time.Time) time.Duration {
 		return s.Updated.Sub(s.Created)
 	}
 	return now.Sub(s.Created)
+}
+
+// batchLine is how far a batch is, with its name.
+func batchLine(v batch.View, width int) string {
+	return "batch " + oneLine(cmp.Or(v.Name, v.ID), 40) + " " + batchBar(v, max(min(width, 40), 5))
 }
 
 // boardRow is a task in the table of watch.

@@ -18,19 +18,20 @@ type control struct {
 	backend
 	app   *app
 	place place
+	json  bool
 	task  workflow.State
 	// children are the tasks that it has started, and theirs.
 	children []workflow.State
 }
 
 // control opens a place, finds the task, and calls do.
-func (a *app) control(ctx context.Context, p place, task string, do func(control) error) (err error) {
-	b, err := a.backend(ctx, p)
+func (a *app) control(ctx context.Context, f answerFlags, task string, do func(control) error) (err error) {
+	b, err := a.backend(ctx, f.place)
 	if err != nil {
 		return err
 	}
 	defer a.closing(&err, b.Close)
-	c := control{backend: b, app: a, place: p}
+	c := control{backend: b, app: a, place: f.place, json: f.json}
 	if c.task, err = b.Task(ctx, task); err != nil {
 		return err
 	}
@@ -173,7 +174,9 @@ func nodesOf(asks []ask) []string {
 
 // done says what was recorded and how to go on.
 func (c control) done(ctx context.Context, what string) error {
-	fmt.Fprintln(c.app.stdout, what)
+	if !c.json {
+		fmt.Fprintln(c.app.stdout, what)
+	}
 	root := c.task
 	for root.Parent.Waits() {
 		parent, err := c.Task(ctx, root.Parent.Task)
@@ -187,6 +190,8 @@ func (c control) done(ctx context.Context, what string) error {
 		return err
 	}
 	switch {
+	case c.json:
+		writeJSONLine(c.app.stdout, listEntry(state))
 	case state.Status.Terminal():
 		fmt.Fprintf(c.app.stdout, "task %s has %s\n  the story: %s\n", state.Task, state.Status, c.place.in("orchestrator show "+state.Task))
 	case state.Status == workflow.TaskPaused:

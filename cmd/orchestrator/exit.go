@@ -20,20 +20,23 @@ const exitStatusHelp = `Exit statuses of every command:
        file has an error; for "batch": items failed, or it was stopped by that
        or cancelled
     2  bad usage: flags, a team file or an input that is wrong, a file that
-       cannot be read
-    3  the environment: App Server not reachable, data directory in use,
-       storage trouble
+       cannot be read, a task or a team that is not there, a token that the
+       daemon does not take
+    3  the environment: App Server or daemon not reachable, data directory in
+       use, storage trouble; for "doctor": something is not as it should be
     5  waiting for a person: all that is left of the task are open gates. What to
-       type is printed; then "orchestrator run --resume TASK" goes on. For
-       "batch": it asks whether to go on after its first items, or all that is
-       left are items that wait for a person
+       type is printed; then "orchestrator run --resume TASK" goes on, or the
+       daemon does so by itself. For "batch": it asks whether to go on after its
+       first items, or all that is left are items that wait for a person
     6  paused: a limit was reached and no rule says what happens then, or
        somebody paused the task, or the batch. "orchestrator resume TASK", or
        "orchestrator batch resume BATCH", goes on
   130  interrupted by the user; a task that was running can be resumed with
-       "orchestrator run --resume TASK"
+       "orchestrator run --resume TASK", and goes on by itself in a daemon
   141  the reader of the output went away (| head); a task that was running can
        be resumed
+
+They are the same with a daemon and without one.
 `
 
 // statusError ends the command with an exit status. With a nil cause nothing

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/seed-e05a5b32/orchestrator/orchestrator/batch"
 	"github.com/seed-e05a5b32/orchestrator/orchestrator/store"
 	"github.com/seed-e05a5b32/orchestrator/workflow"
 )
@@ -26,6 +27,8 @@ type feed struct {
 	filter store.Filter
 	// states gets the tasks that there are, and then those that have changed.
 	states func([]workflow.State)
+	// batches gets those that are open, whenever tasks have changed; nil does not read them.
+	batches func([]batch.View)
 	// lost is told when the daemon does not answer, and with nil when it does again.
 	lost func(error)
 
@@ -35,7 +38,7 @@ type feed struct {
 	wake    chan struct{}
 }
 
-// run tells until ctx ends. It calls states and lost from one goroutine each.
+// run tells until ctx ends. It calls states and batches from one goroutine, and lost from another.
 func (f *feed) run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	f.changed, f.wake = map[string]bool{}, make(chan struct{}, 1)
@@ -107,6 +110,10 @@ func (f *feed) note(task string) {
 
 // load reads what has changed. What it cannot read it leaves for the next time.
 func (f *feed) load(ctx context.Context) error {
+	if err := f.loadBatches(ctx); err != nil {
+		f.note("")
+		return err
+	}
 	f.mu.Lock()
 	all, changed := f.all, slices.Sorted(maps.Keys(f.changed))
 	f.all, f.changed = false, map[string]bool{}
@@ -141,6 +148,28 @@ func (f *feed) load(ctx context.Context) error {
 		}
 	}
 	f.states(tasks)
+	return nil
+}
+
+// loadBatches reads the batches that are open.
+func (f *feed) loadBatches(ctx context.Context) error {
+	if f.batches == nil {
+		return nil
+	}
+	var from batchReader
+	switch r := f.reader.(type) {
+	case *daemonBackend:
+		from = daemonBatches{r}
+	case localReader:
+		from = storedBatches{r.Store}
+	default:
+		return nil
+	}
+	views, err := from.Batches(ctx, store.BatchFilter{Team: f.filter.Team, Open: true, Limit: maxBars})
+	if err != nil {
+		return err
+	}
+	f.batches(views)
 	return nil
 }
 

@@ -7,6 +7,7 @@ import (
 	"strconv"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/seed-e05a5b32/orchestrator/workflow"
 )
@@ -15,6 +16,11 @@ import (
 type answerFlags struct {
 	place       place
 	comment, by string
+	json        bool
+}
+
+func (f *answerFlags) registerJSON(flags *pflag.FlagSet) {
+	flags.BoolVar(&f.json, "json", false, "print the task as it is then as one JSON object, as orchestrator list does")
 }
 
 func newApprove(a *app) *cobra.Command {
@@ -58,7 +64,7 @@ func gateCommand(a *app, approved bool, cmd *cobra.Command) *cobra.Command {
 		if len(args) == 2 {
 			what = args[1]
 		}
-		return a.control(cmd.Context(), f.place, args[0], func(c control) error {
+		return a.control(cmd.Context(), f, args[0], func(c control) error {
 			return c.decide(cmd.Context(), what, approved, f)
 		})
 	}
@@ -66,6 +72,7 @@ func gateCommand(a *app, approved bool, cmd *cobra.Command) *cobra.Command {
 	f.place.register(flags)
 	flags.StringVarP(&f.comment, "comment", "m", "", "why, for those who come next; of a gate only")
 	flags.StringVar(&f.by, "by", "", "who decides (default: the name of the user)")
+	f.registerJSON(flags)
 	return cmd
 }
 
@@ -123,7 +130,7 @@ where it was, and gets the answer when it asks the same again.`,
 			if err != nil || number < 1 {
 				return usage(fmt.Errorf("%q is not the number of a question: orchestrator approvals shows them", args[1]))
 			}
-			return a.control(cmd.Context(), f.place, args[0], func(c control) error {
+			return a.control(cmd.Context(), f, args[0], func(c control) error {
 				return c.answerQuestion(cmd.Context(), number, args[2], byWhom(f.by))
 			})
 		},
@@ -131,6 +138,7 @@ where it was, and gets the answer when it asks the same again.`,
 	flags := cmd.Flags()
 	f.place.register(flags)
 	flags.StringVar(&f.by, "by", "", "who answers (default: the name of the user)")
+	f.registerJSON(flags)
 	return cmd
 }
 

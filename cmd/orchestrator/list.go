@@ -93,11 +93,16 @@ func noTasks(f store.Filter) string {
 	return "no tasks yet: orchestrator run TEAM.yaml starts one"
 }
 
-func taskState(name string) (workflow.TaskState, error) {
-	all := []workflow.TaskState{
+// taskStates are all states of a task.
+func taskStates() []workflow.TaskState {
+	return []workflow.TaskState{
 		workflow.TaskQueued, workflow.TaskRunning, workflow.TaskWaiting, workflow.TaskPaused,
 		workflow.TaskSucceeded, workflow.TaskFailed, workflow.TaskCancelled,
 	}
+}
+
+func taskState(name string) (workflow.TaskState, error) {
+	all := taskStates()
 	if state := workflow.TaskState(name); slices.Contains(all, state) {
 		return state, nil
 	}

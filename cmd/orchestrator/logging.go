@@ -8,6 +8,8 @@ import (
 	"sync"
 
 	"github.com/rs/zerolog"
+
+	"github.com/seed-e05a5b32/orchestrator/orchestrator"
 )
 
 // setUpLog makes the logger that the flags of the root ask for: people's part
@@ -17,6 +19,7 @@ func (a *app) setUpLog() error {
 	if err != nil || a.logLevel == "" {
 		return usage(fmt.Errorf("--log-level %q is none of trace, debug, info, warn, error, disabled", a.logLevel))
 	}
+	secrets := orchestrator.Secrets(nil, nil)
 	a.logStream.to(a.stderr)
 	var people io.Writer
 	switch a.logFormat {
@@ -27,7 +30,7 @@ func (a *app) setUpLog() error {
 	default:
 		return usage(fmt.Errorf("--log-format %q is none of console, json", a.logFormat))
 	}
-	var writer zerolog.LevelWriter = &zerolog.FilteredLevelWriter{Writer: zerolog.LevelWriterAdapter{Writer: people}, Level: level}
+	var writer zerolog.LevelWriter = &zerolog.FilteredLevelWriter{Writer: zerolog.LevelWriterAdapter{Writer: secrets.Writer(people)}, Level: level}
 	least := level
 	if a.debugLog != "" {
 		f, err := os.OpenFile(a.debugLog, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
@@ -35,7 +38,7 @@ func (a *app) setUpLog() error {
 			return usage(fmt.Errorf("open the debug log: %w", err))
 		}
 		a.closers = append(a.closers, f.Close)
-		writer = zerolog.MultiLevelWriter(writer, f)
+		writer = zerolog.MultiLevelWriter(writer, secrets.Writer(f))
 		least = zerolog.TraceLevel
 	}
 	a.log = zerolog.New(writer).Level(least).With().Timestamp().Logger()

@@ -8,11 +8,18 @@ const rootLong = `Runs teams of agents on the Letta App Server: a team file says
 what follows what; the orchestrator asks one agent after the other, keeps every
 step in a journal, and can tell afterwards why each handoff happened.
 
+Commands work with a daemon ("orchestrator serve") where one serves the data
+directory, or where one is named, and else with the data directory itself.
+
 ` + exitStatusHelp + `
 Environment:
 
   ORCHESTRATOR_DATA_DIR     where tasks are kept (default: $XDG_STATE_HOME/orchestrator,
                             else ~/.local/state/orchestrator)
+  ORCHESTRATOR_DAEMON       the daemon to use, as --daemon
+  ORCHESTRATOR_TOKEN_FILE   the file with the token that the daemon wants, where it does;
+                            ORCHESTRATOR_TOKEN is the token itself
+  ORCHESTRATOR_CONFIG       the configuration of the daemon
   ORCHESTRATOR_APP_SERVER   the App Server to use (default: managed)
   ORCHESTRATOR_MODEL        the model of agents that name none, as provider/model
   ORCHESTRATOR_PRICES       the file with what models cost (default: prices.yaml in the
@@ -46,9 +53,14 @@ func newRoot(a *app) *cobra.Command {
 	flags.StringVar(&a.logFormat, "log-format", "console", "form of that log: console or json")
 	flags.StringVar(&a.debugLog, "debug-log", "", "append the whole log, every level, to this file")
 	root.AddCommand(
-		newServe(a), newRun(a), newSubmit(a), newBatch(a), newShow(a), newList(a), newTaskEvents(a), newGates(a), newApprovals(a),
-		newApprove(a), newReject(a), newAnswer(a), newPause(a), newResume(a), newCancel(a), newWatch(a), newRetry(a), newFork(a), newServers(a), newTeams(a), newSchedules(a), newNotifications(a), newBackup(a), newVerify(a), newValidate(a), newTest(a), newReplay(a), newGraph(a), newSchema(a), newRoles(a), newVersion(a), newAppServer(a),
-		&cobra.Command{Use: "exit-status", Short: "What the exit statuses mean", Long: exitStatusHelp},
+		newServe(a), newRun(a), newSubmit(a), newBatch(a), newWatch(a), newShow(a), newList(a), newTaskEvents(a),
+		newGates(a), newApprovals(a), newApprove(a), newReject(a), newAnswer(a),
+		newPause(a), newResume(a), newCancel(a), newRetry(a), newFork(a),
+		newServers(a), newTeams(a), newSchedules(a), newNotifications(a),
+		newInit(a), newDoctor(a), newCompletion(a), newBackup(a), newVerify(a),
+		newValidate(a), newTest(a), newReplay(a), newGraph(a), newSchema(a), newRoles(a), newVersion(a), newAppServer(a),
+		&cobra.Command{Use: "exit-status", Short: "What the exit statuses mean", Long: exitStatusHelp, Example: "  orchestrator help exit-status"},
 	)
+	a.completeArguments(root)
 	return root
 }

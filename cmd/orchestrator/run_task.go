@@ -30,12 +30,12 @@ func (a *app) run(ctx context.Context, team string, f runFlags) (err error) {
 	if _, err := preparedAnswers(sub.team, f.answers); err != nil {
 		return usage(err)
 	}
-	by := driver(nil)
+	var by driver
 	if d != nil {
 		by = newDaemonDriver(d)
 	} else {
-		o, err := a.openDriver(ctx, f, sub.team, "")
-		if err != nil {
+		var o *orchestrator.Orchestrator
+		if o, err = a.openDriver(ctx, f, sub.team, ""); err != nil {
 			return err
 		}
 		defer a.closing(&err, func() error { return o.Close(context.WithoutCancel(ctx)) })

@@ -11,6 +11,7 @@ import (
 	"github.com/rs/zerolog"
 	"github.com/spf13/pflag"
 
+	"github.com/seed-e05a5b32/orchestrator/internal/redact"
 	"github.com/seed-e05a5b32/orchestrator/orchestrator/config"
 )
 
@@ -22,6 +23,9 @@ const defaultDaemonLevel = "info"
 type daemonLog struct {
 	app   *app
 	flags *pflag.FlagSet
+
+	// secrets are taken out of every line.
+	secrets *redact.Redactor
 
 	mu    sync.Mutex
 	level zerolog.Level
@@ -44,7 +48,7 @@ func (l *daemonLog) WriteLevel(level zerolog.Level, p []byte) (int, error) {
 	if level < l.level || l.out == nil {
 		return len(p), nil
 	}
-	return l.out.Write(p)
+	return l.secrets.Writer(l.out).Write(p)
 }
 
 // apply makes the log what the flags of the root, else the configuration say.

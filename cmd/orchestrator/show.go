@@ -33,6 +33,7 @@ be shown at the same time.`,
 			if err != nil {
 				return err
 			}
+			driven := s.URL() != ""
 			told, err := s.Story(cmd.Context(), args[0])
 			if err := closing(s, err); err != nil {
 				return err
@@ -45,7 +46,7 @@ be shown at the same time.`,
 			if full {
 				lines = 0
 			}
-			view := storyView{palette: paletteFor(a.stdout), lines: lines, loc: time.Local, now: time.Now(), place: where}
+			view := storyView{palette: paletteFor(a.stdout), lines: lines, loc: time.Local, now: time.Now(), place: where, driven: driven}
 			fmt.Fprint(a.stdout, view.render(told))
 			return nil
 		},

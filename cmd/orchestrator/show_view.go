@@ -20,6 +20,8 @@ type storyView struct {
 	now   time.Time
 	// place is named in the commands that are told, where it is not the usual one.
 	place place
+	// driven says that a daemon drives the task.
+	driven bool
 
 	b    strings.Builder
 	team *workflow.Team
@@ -318,7 +320,7 @@ func (v *storyView) end(st *step) {
 	if st.reminded() {
 		v.field("then", "no outcome was reported: the agent is asked for it once")
 	} else if len(st.Handoffs) == 0 && st.Line == nil && st.Reconciled != nil {
-		v.field("then", afterFinding(st.Reconciled.Finding))
+		v.field("then", st.afterFinding())
 	}
 }
 
@@ -430,6 +432,10 @@ func (v *storyView) ending(s *story, told taskStory) {
 		if c.Status == workflow.TaskPaused && pausedOf(c).Parent == "" {
 			v.printf("  task %s is paused: %s; %s\n", c.Task, oneLine(pausedOf(c).Note, 300), pausedOf(c).command(v.place))
 		}
+	}
+	if v.driven {
+		v.field("watch it", v.place.in("orchestrator run --resume "+s.Task))
+		return
 	}
 	v.field("go on", v.place.in("orchestrator run --resume "+s.Task)+" (when nothing is driving it)")
 }

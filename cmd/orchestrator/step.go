@@ -156,7 +156,7 @@ func (st *step) next() (to, rule string) {
 	case st.reminded():
 		return st.Node, "reminder: no outcome was reported"
 	case st.Reconciled != nil && h == nil && st.Line == nil:
-		return st.Node, afterFinding(st.Reconciled.Finding)
+		return st.Node, st.afterFinding()
 	case st.Line != nil && st.Line.How == workflow.BranchArrived:
 		return "join", fmt.Sprintf("rule %d, %d of %d arrived", st.Line.Rule, st.Line.Arrived, st.Line.Size)
 	case h == nil:
@@ -186,13 +186,25 @@ func target(handoffs []*workflow.Handoff) string {
 	return strings.Join(names, ", ")
 }
 
-func afterFinding(f workflow.Finding) string {
-	switch f {
+// afterFinding says what came of a turn that was looked up.
+func (st *step) afterFinding() string {
+	switch st.Reconciled.Finding {
 	case workflow.FindingNotConsumed:
 		return "the input had not arrived: sent again"
 	case workflow.FindingInterrupted:
 		return "the turn was interrupted: continued"
 	case workflow.FindingUnknown:
+		for _, q := range st.Questions {
+			if q.Kind != workflow.QuestionUncertain || q.Answer == nil {
+				continue
+			}
+			switch q.Answer.Answer {
+			case workflow.AnswerContinue:
+				return "another attempt, which is told that this one may have been carried out"
+			case workflow.AnswerRetry:
+				return "another attempt, as if this one had not been carried out"
+			}
+		}
 		return "whether the turn ran cannot be known"
 	case workflow.FindingFinished:
 	}

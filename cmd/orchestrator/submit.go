@@ -180,6 +180,6 @@ func (a *app) make(ctx context.Context, f makeFlags, what string, create bool, d
 // madeJSON is what submit, retry and fork print with --json.
 type madeJSON struct {
 	listJSON
-	// Created is false where the task was there before, with the same key.
-	Created bool `json:"created"`
+	// New is false where the task was there before, with the same key.
+	New bool `json:"new"`
 }

@@ -16,7 +16,7 @@ import (
 
 const notRunning = `
 
-Nothing else may have the data directory open.`
+A daemon does it at once. Without one nothing else may have the data directory open.`
 
 func newPause(a *app) *cobra.Command {
 	var f answerFlags
@@ -29,11 +29,12 @@ foreground is stopped with Ctrl-C, which keeps the task as well.` + notRunning,
 		Example: `  orchestrator pause 01JDQ7`,
 		Args:    arguments(1, 1, "a task"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.control(cmd.Context(), f.place, args[0], func(c control) error { return c.pause(cmd.Context(), byWhom(f.by)) })
+			return a.control(cmd.Context(), f, args[0], func(c control) error { return c.pause(cmd.Context(), byWhom(f.by)) })
 		},
 	}
 	f.place.register(cmd.Flags())
 	cmd.Flags().StringVar(&f.by, "by", "", "who pauses it (default: the name of the user)")
+	f.registerJSON(cmd.Flags())
 	return cmd
 }
 
@@ -61,8 +62,9 @@ func newResume(a *app) *cobra.Command {
 		Use:   "resume TASK",
 		Short: "Go on with a paused task, with higher limits if wanted",
 		Long: `Records that a paused task goes on, and adds to its limits what the flags say.
-Only limits that the task has, or a branch of it that has reached one, can be raised. "orchestrator run --resume TASK"
-then drives it. A turn that was cut off at the limit is continued, not repeated.` + notRunning,
+Only limits that the task has, or a branch of it that has reached one, can be raised.
+A daemon then goes on; without one "orchestrator run --resume TASK" drives it. A turn
+that was cut off at the limit is continued, not repeated.` + notRunning,
 		Example: `  orchestrator resume 01JDQ7 --turns 10
   orchestrator resume 01JDQ7 --tokens 100000 --duration 1h --cost 2.50`,
 		Args: arguments(1, 1, "a task"),
@@ -71,7 +73,7 @@ then drives it. A turn that was cut off at the limit is continued, not repeated.
 			if err != nil {
 				return usage(err)
 			}
-			return a.control(cmd.Context(), f.place, args[0], func(c control) error {
+			return a.control(cmd.Context(), f, args[0], func(c control) error {
 				return c.resume(cmd.Context(), byWhom(f.by), limits)
 			})
 		},
@@ -79,6 +81,7 @@ then drives it. A turn that was cut off at the limit is continued, not repeated.
 	flags := cmd.Flags()
 	f.place.register(flags)
 	flags.StringVar(&f.by, "by", "", "who resumes it (default: the name of the user)")
+	f.registerJSON(flags)
 	flags.IntVar(&raise.turns, "turns", 0, "so many turns more")
 	flags.Int64Var(&raise.tokens, "tokens", 0, "so many tokens more")
 	flags.DurationVar(&raise.duration, "duration", 0, "so much time more, such as 30m")
@@ -133,6 +136,10 @@ func (c control) resume(ctx context.Context, by string, raise workflow.Limits) e
 		return err
 	}
 	if state.Status == workflow.TaskPaused {
+		if c.json {
+			writeJSONLine(c.app.stdout, listEntry(state))
+			return quietExit(exitPaused)
+		}
 		fmt.Fprintf(c.app.stdout, "task %s paused again at once: %s\n  raise the limit: %s\n", state.Task, oneLine(pausedOf(state).Note, 400), pausedOf(state).command(c.place))
 		return quietExit(exitPaused)
 	}
@@ -150,11 +157,12 @@ its terminal first.` + notRunning,
 		Example: `  orchestrator cancel 01JDQ7`,
 		Args:    arguments(1, 1, "a task"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.control(cmd.Context(), f.place, args[0], func(c control) error { return c.cancel(cmd.Context(), byWhom(f.by)) })
+			return a.control(cmd.Context(), f, args[0], func(c control) error { return c.cancel(cmd.Context(), byWhom(f.by)) })
 		},
 	}
 	f.place.register(cmd.Flags())
 	cmd.Flags().StringVar(&f.by, "by", "", "who cancels it (default: the name of the user)")
+	f.registerJSON(cmd.Flags())
 	return cmd
 }
 

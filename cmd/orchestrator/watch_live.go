@@ -8,6 +8,7 @@ import (
 
 	tea "charm.land/bubbletea/v2"
 
+	"github.com/seed-e05a5b32/orchestrator/orchestrator/batch"
 	"github.com/seed-e05a5b32/orchestrator/orchestrator/store"
 	"github.com/seed-e05a5b32/orchestrator/workflow"
 )
@@ -15,6 +16,8 @@ import (
 type (
 	// statesMsg has tasks that have changed.
 	statesMsg []workflow.State
+	// batchesMsg has the batches that are open.
+	batchesMsg []batch.View
 	// lostMsg says that the daemon does not answer; with nil it does again.
 	lostMsg struct{ err error }
 	// storyMsg is the story of a task, or why it cannot be read.
@@ -35,12 +38,13 @@ func (a *app) watchLive(ctx context.Context, r reader, where place, filter store
 		told, err := r.Story(ctx, task)
 		return storyMsg{task: task, told: told, err: err}
 	})
-	model.interrupt = a.interrupt
+	model.interrupt, model.driven = a.interrupt, r.URL() != ""
 	program := tea.NewProgram(model, tea.WithInput(terminalInput(a.stdin)), tea.WithOutput(fileOf(a.stdout)), tea.WithoutSignalHandler())
 	f := &feed{
 		reader: r, filter: filter,
-		states: func(states []workflow.State) { program.Send(statesMsg(states)) },
-		lost:   func(err error) { program.Send(lostMsg{err}) },
+		states:  func(states []workflow.State) { program.Send(statesMsg(states)) },
+		batches: func(views []batch.View) { program.Send(batchesMsg(views)) },
+		lost:    func(err error) { program.Send(lostMsg{err}) },
 	}
 	var following sync.WaitGroup
 	ended := make(chan error, 1)

@@ -7,6 +7,7 @@ import (
 
 	tea "charm.land/bubbletea/v2"
 
+	"github.com/seed-e05a5b32/orchestrator/orchestrator/batch"
 	"github.com/seed-e05a5b32/orchestrator/workflow"
 )
 
@@ -15,12 +16,14 @@ type watchModel struct {
 	palette palette
 	place   place
 	read    func(task string) storyMsg
+	driven  bool // a daemon drives the tasks
 	// interrupt does what Ctrl-C does; nil ends the program.
 	interrupt func()
 
 	width, height int
 	now           time.Time
 	frame         int
+	loaded        bool // the tasks were read once
 	board         board
 	rows          []workflow.State
 	chosen        string // a task
@@ -52,6 +55,8 @@ func (m watchModel) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 		next = tick()
 	case statesMsg:
 		m, next = m.with(msg)
+	case batchesMsg:
+		m.board.batches = msg
 	case lostMsg:
 		m.board.lost = msg.err
 	case storyMsg:
@@ -66,6 +71,7 @@ func (m watchModel) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 
 // with takes changed tasks in. The chosen one stays chosen.
 func (m watchModel) with(states []workflow.State) (watchModel, tea.Cmd) {
+	m.loaded = true
 	m.board.with(states)
 	m.rows = m.board.sorted()
 	if m.at() < 0 && len(m.rows) > 0 {
@@ -105,7 +111,7 @@ func (m watchModel) tell(msg storyMsg) (watchModel, tea.Cmd) {
 		m.lines = []string{explain(msg.err)}
 		return m, nil
 	}
-	view := storyView{palette: m.palette, lines: 8, loc: time.Local, now: m.now, place: m.place}
+	view := storyView{palette: m.palette, lines: 8, loc: time.Local, now: m.now, place: m.place, driven: m.driven}
 	m.lines = strings.Split(strings.TrimRight(wrapped(view.render(msg.told), m.width), "\n"), "\n")
 	return m, nil
 }
@@ -201,9 +207,8 @@ func (m watchModel) tableHeight() int { return max(m.height-4-len(m.bars()), 1) 
 // maxBars is how many batches are shown.
 const maxBars = 5
 
-func (m watchModel) bars() []batchCount {
-	bars := m.board.batches()
-	return bars[:min(len(bars), maxBars)]
+func (m watchModel) bars() []batch.View {
+	return m.board.batches[:min(len(m.board.batches), maxBars)]
 }
 
 // View implements tea.Model.
@@ -233,7 +238,7 @@ func (m watchModel) tableLines() []string {
 	}
 	lines := []string{narrow(head, m.width)}
 	for _, bar := range m.bars() {
-		lines = append(lines, narrow(bar.line(m.width/3), m.width))
+		lines = append(lines, narrow(batchLine(bar, m.width/3), m.width))
 	}
 	rows := [][]string{{"TASK", "TEAM", "STATE", "NODE", "TIME", "TOKENS", "COST", "NOW"}}
 	shown := m.rows[m.first:min(m.first+m.tableHeight(), len(m.rows))]
@@ -259,7 +264,11 @@ func (m watchModel) tableLines() []string {
 		lines = append(lines, line)
 	}
 	if len(shown) == 0 {
-		lines = append(lines, "  no tasks yet")
+		text := "  no tasks yet"
+		if !m.loaded {
+			text = "  reading the tasks …"
+		}
+		lines = append(lines, text)
 	}
 	for len(lines) < m.height-1 {
 		lines = append(lines, "")

@@ -22,6 +22,14 @@ func (s *Stream) Next(piece string) string {
 	return done
 }
 
+// NextBytes is Next. Where there are no secrets to be found it returns piece itself.
+func (s *Stream) NextBytes(piece []byte) []byte {
+	if s.r == nil {
+		return piece
+	}
+	return []byte(s.Next(string(piece)))
+}
+
 // End returns the rest.
 func (s *Stream) End() string {
 	held := s.held

@@ -28,6 +28,8 @@ type Options struct {
 	// may have tasks work in, with all that is below them.
 	Workspaces []string
 	Log        zerolog.Logger
+	// Redact takes secrets out of what errors say; nil knows none.
+	Redact func(string) string
 	// MaxBody bounds the body of a request, in bytes; 8 MiB when zero.
 	MaxBody int64
 	// RequestTimeout bounds a request that is no stream; 60 s when zero.

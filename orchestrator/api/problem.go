@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -160,8 +161,24 @@ func typed[E error](name, title string, status int) kind {
 	}
 }
 
-// problem is what is served for an error. What is nobody's business but ours is logged.
+// problem is what is served for an error, without secrets.
 func (a *API) problem(ctx context.Context, err error) huma.StatusError {
+	p := *a.problemOf(ctx, err)
+	if clean := a.o.Redact; clean != nil {
+		p.Detail, p.Errors = clean(p.Detail), slices.Clone(p.Errors)
+		for i := range p.Errors {
+			e := &p.Errors[i]
+			e.Message, e.Snippet, e.Fix = clean(e.Message), clean(e.Snippet), clean(e.Fix)
+		}
+		if p.Fields != nil {
+			p.Fields = json.RawMessage(clean(string(p.Fields)))
+		}
+	}
+	return &p
+}
+
+// problemOf is what an error is. What is nobody's business but ours is logged.
+func (a *API) problemOf(ctx context.Context, err error) *Problem {
 	if problems, ok := errors.AsType[workflow.Problems](err); ok {
 		return &Problem{
 			Type: problemType("invalid-team"), Title: "The team or its input is not valid", Status: http.StatusUnprocessableEntity,

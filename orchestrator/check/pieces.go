@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/seed-e05a5b32/orchestrator/internal/redact"
 	"github.com/seed-e05a5b32/orchestrator/orchestrator/engine"
 )
 
@@ -67,8 +68,13 @@ func (p *pieces) due(now time.Time, flush bool) {
 	}
 }
 
-// readLines reads an output to its end, or until pipe is closed.
-func readLines(pipe *os.File, o *output, p *pieces) {
+// readLines reads an output to its end, or until pipe is closed. Secrets are taken
+// out of it before anything is done with it.
+func readLines(pipe *os.File, secrets *redact.Stream, o *output, p *pieces) {
+	take := func(data []byte) {
+		o.write(data)
+		p.add(data)
+	}
 	buffer := make([]byte, 64<<10)
 	for {
 		var wake time.Time
@@ -78,9 +84,9 @@ func readLines(pipe *os.File, o *output, p *pieces) {
 		// A pipe that has no deadlines shows its last line late, and that is all.
 		_ = pipe.SetReadDeadline(wake)
 		n, err := pipe.Read(buffer)
-		o.write(buffer[:n])
-		p.add(buffer[:n])
+		take(secrets.NextBytes(buffer[:n]))
 		if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
+			take([]byte(secrets.End()))
 			p.due(time.Now(), true)
 			return // io.EOF, or closed by us; a pipe has no other errors
 		}

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/seed-e05a5b32/orchestrator/internal/redact"
 	"github.com/seed-e05a5b32/orchestrator/orchestrator/engine"
 	"github.com/seed-e05a5b32/orchestrator/workflow"
 )
@@ -295,5 +296,32 @@ func TestRunCheckShowsALineWhileTheCommandIsSilent(t *testing.T) {
 	req.Progress, req.Check.Timeout = w.show, time.Minute
 	if got := runCheck(t, req); got.Reason != workflow.ReasonPassed {
 		t.Errorf("got %+v", got)
+	}
+}
+
+// A secret that a command prints in pieces is in none of them, and not in the file.
+func TestSecretsInOutput(t *testing.T) {
+	const secret = "hunter2-hunter2"
+	req := request(t, `i=0; while [ $i -lt 40 ]; do printf 'hunter2-'; sleep 0.01; printf 'hunter2\n%0300d\n' 0; i=$((i+1)); done; printf hunter2-hunt`)
+	req.Redact = redact.New(redact.Secret{Name: "PASSWORD", Value: secret})
+	var mu sync.Mutex
+	var shown strings.Builder
+	req.Progress = func(p engine.Progress) {
+		mu.Lock()
+		defer mu.Unlock()
+		shown.WriteString(p.Text)
+	}
+	got := runCheck(t, req)
+	whole, err := os.ReadFile(got.OutputFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	if strings.Contains(got.Output+string(whole)+shown.String(), secret) {
+		t.Error("the secret is there")
+	}
+	if n := strings.Count(string(whole), "[redacted PASSWORD]\n"); n != 40 || !strings.HasSuffix(string(whole), "hunter2-hunt") {
+		t.Errorf("%d secrets were taken out of\n%s", n, whole)
 	}
 }

@@ -21,7 +21,7 @@ func (e *Engine) runCheck(ctx context.Context, w *work, state workflow.State, te
 	}
 	finished, err := e.callCheck(ctx, CheckRequest{
 		Task: w.key.task, Check: team.Checks[turn.Node], Turn: turn, Workspace: state.Workspace,
-		Environment: checkEnvironment(state, turn), OutputLimit: outputLimit(team), OutputFile: e.outputFile(w.key),
+		Environment: checkEnvironment(state, turn), OutputLimit: outputLimit(team), OutputFile: e.outputFile(w.key), Redact: e.o.Redact,
 		Progress: func(p Progress) { e.publishProgress(w.key, turn.Node, p) },
 	})
 	if err != nil {

@@ -158,6 +158,7 @@ func (e *Engine) decide(ctx context.Context, ent *entry, body workflow.EventBody
 	if err != nil {
 		return workflow.State{}, err
 	}
+	body = e.redacted(body)
 	switch b := body.(type) {
 	case workflow.QuestionAsked:
 		body = workflow.AskedBefore(prev, b)

@@ -14,6 +14,7 @@ import (
 	"github.com/oklog/ulid/v2"
 	"github.com/rs/zerolog"
 
+	"github.com/seed-e05a5b32/orchestrator/internal/redact"
 	"github.com/seed-e05a5b32/orchestrator/orchestrator/store"
 	"github.com/seed-e05a5b32/orchestrator/workflow"
 )
@@ -57,6 +58,8 @@ type Options struct {
 	Prices Prices
 	// OutputDir keeps long outputs, in a directory for each task; without it they are cut.
 	OutputDir string
+	// Redact takes secrets out of everything that is stored or shown; nil knows none.
+	Redact *redact.Redactor
 	// Clock replaces the clock of the machine.
 	Clock Clock
 	// Now replaces the time alone; it is not used beside Clock.

@@ -112,6 +112,7 @@ func (e *Engine) reconcileTurn(ctx context.Context, w *work) next {
 	}
 	found.Turn, found.Attempt = w.key.turn, w.key.attempt
 	found.Cost, found.Unpriced = e.price(found.Model, found.Usage)
+	found.Output = e.o.Redact.String(found.Output) // before it is cut
 	if found.Output, found.OutputFile, err = e.keepOutput(ctx, w.key, team, found.Output, ""); err != nil {
 		e.handle(ctx, w.key.task, "keep the long output", err)
 		return next{}

@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 
+	"github.com/seed-e05a5b32/orchestrator/internal/redact"
 	"github.com/seed-e05a5b32/orchestrator/workflow"
 )
 
@@ -168,6 +169,8 @@ type CheckRequest struct {
 	OutputLimit int
 	// OutputFile is made when the output is longer than OutputLimit.
 	OutputFile string
+	// Redact takes secrets out of the output, in its file, too; nil knows none.
+	Redact *redact.Redactor
 	// Progress shows the output as it comes. It never blocks.
 	Progress func(p Progress)
 }

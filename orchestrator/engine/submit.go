@@ -39,6 +39,9 @@ func (e *Engine) Submit(ctx context.Context, sub Submission) (state workflow.Sta
 	if err := e.unusable(); err != nil {
 		return workflow.State{}, false, fmt.Errorf("submit: %w", err)
 	}
+	if input, ok := e.o.Redact.Value(sub.Input).(map[string]any); ok {
+		sub.Input = input
+	}
 	if sub.Key != "" {
 		state, err := e.raw.ByKey(ctx, sub.Key)
 		if err == nil {
@@ -76,7 +79,7 @@ func (e *Engine) create(ctx context.Context, in Store, team *workflow.Team, body
 	defer e.release(ent)
 	ent.mu.Lock()
 	defer ent.mu.Unlock()
-	event := workflow.Event{At: e.now(), Body: body}
+	event := workflow.Event{At: e.now(), Body: e.redacted(body)}
 	state, effects, err := workflow.Decide(team, workflow.State{}, event) //nolint:contextcheck // it is pure and takes none
 	if err != nil {
 		return workflow.State{}, false, fmt.Errorf("submit: %w", err)

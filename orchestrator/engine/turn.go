@@ -170,6 +170,7 @@ func (e *Engine) runTurn(ctx context.Context, w *work) next {
 
 func (e *Engine) finish(ctx context.Context, key turnKey, finished workflow.TurnFinished) {
 	finished.Turn, finished.Attempt = key.turn, key.attempt
+	finished.Output = e.o.Redact.String(finished.Output) // before it is cut
 	finished.Cost, finished.Unpriced = e.price(finished.Model, finished.Usage)
 	ent := e.acquire(key.task)
 	defer e.release(ent)
@@ -267,6 +268,7 @@ type recorder struct {
 	// model and over can be read by Progress, which must not wait for mu.
 	model atomic.Pointer[string]
 	over  atomic.Bool
+	live  liveText
 
 	// mu is held while something is recorded, and so while the store is unavailable.
 	mu   sync.Mutex
@@ -381,7 +383,9 @@ func (e *Engine) acceptLater(key turnKey, accepted workflow.TurnAccepted) bool {
 
 // Progress implements Recorder.
 func (r *recorder) Progress(p Progress) {
-	r.engine.publishProgress(r.key, r.node, p)
+	for _, p := range r.live.next(r.engine.o.Redact, p) {
+		r.engine.publishProgress(r.key, r.node, p)
+	}
 	if p.Kind == ProgressUsage {
 		if !r.over.Load() {
 			r.engine.measure(context.Background(), r.work, r.modelName(), p.Usage)

@@ -73,20 +73,12 @@ func rowsOf(t *testing.T, dir string) map[string]string {
 		"runtimes":  "server || ' ' || agent_id || ' ' || conversation_id || ' ' || COALESCE(active_task, '') || ' ' || COALESCE(active_turn, '')",
 		"revisions": "hash || source",
 	} {
-		rows, err := db.QueryContext(t.Context(), "SELECT group_concat(line, char(10)) FROM (SELECT "+columns+" AS line FROM "+table+" ORDER BY 1)")
-		if err != nil {
+		var text sql.NullString
+		row := db.QueryRowContext(t.Context(), "SELECT group_concat(line, char(10)) FROM (SELECT "+columns+" AS line FROM "+table+" ORDER BY 1)")
+		if err := row.Scan(&text); err != nil {
 			t.Fatal(err)
 		}
-		for rows.Next() {
-			var text sql.NullString
-			if err := rows.Scan(&text); err != nil {
-				t.Fatal(err)
-			}
-			out[table] = text.String
-		}
-		if err := rows.Close(); err != nil {
-			t.Fatal(err)
-		}
+		out[table] = text.String
 	}
 	return out
 }

@@ -1,0 +1,90 @@
+package engine
+
+import (
+	"reflect"
+	"sync"
+
+	"github.com/seed-e05a5b32/orchestrator/internal/redact"
+	"github.com/seed-e05a5b32/orchestrator/workflow"
+)
+
+// redacted returns an event without secrets: everything of it that is text. What
+// it points to comes from the state of a task, which has none.
+func (e *Engine) redacted(body workflow.EventBody) workflow.EventBody {
+	if e.o.Redact == nil || body == nil {
+		return body
+	}
+	v := reflect.New(reflect.TypeOf(body)).Elem()
+	v.Set(reflect.ValueOf(body))
+	redactFields(e.o.Redact, v)
+	return v.Interface().(workflow.EventBody)
+}
+
+// redactFields redacts in v, which can be set. Maps and slices are replaced and not changed.
+func redactFields(r *redact.Redactor, v reflect.Value) {
+	switch v.Kind() {
+	case reflect.String:
+		if text := v.String(); text != "" {
+			v.SetString(r.String(text))
+		}
+	case reflect.Struct:
+		for i := range v.NumField() {
+			if v.Field(i).CanSet() {
+				redactFields(r, v.Field(i))
+			}
+		}
+	case reflect.Slice:
+		if v.Len() == 0 || v.Type().Elem().Kind() == reflect.Uint8 {
+			return
+		}
+		out := reflect.MakeSlice(v.Type(), v.Len(), v.Len())
+		for i := range v.Len() {
+			out.Index(i).Set(v.Index(i))
+			redactFields(r, out.Index(i))
+		}
+		v.Set(out)
+	case reflect.Map, reflect.Interface:
+		if v.IsNil() {
+			return
+		}
+		if clean := r.Value(v.Interface()); clean != nil && reflect.TypeOf(clean).AssignableTo(v.Type()) {
+			v.Set(reflect.ValueOf(clean))
+		}
+	default: // numbers and times
+	}
+}
+
+// liveText redacts what is shown of a turn while it runs, where a secret may come
+// in pieces.
+type liveText struct {
+	mu     sync.Mutex
+	stream *redact.Stream
+	kind   ProgressKind // of the pieces in stream
+}
+
+// next returns what is to be shown after p.
+func (t *liveText) next(r *redact.Redactor, p Progress) []Progress {
+	if r == nil {
+		return []Progress{p}
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	var out []Progress
+	if t.stream != nil && p.Kind != t.kind {
+		if rest := t.stream.End(); rest != "" {
+			out = append(out, Progress{Kind: t.kind, Text: rest})
+		}
+		t.stream = nil
+	}
+	if p.Kind != ProgressText && p.Kind != ProgressThinking {
+		p.Text, p.Argument = r.String(p.Text), r.String(p.Argument)
+		return append(out, p)
+	}
+	if t.stream == nil {
+		t.stream, t.kind = r.Stream(), p.Kind
+	}
+	if p.Text = t.stream.Next(p.Text); p.Text != "" {
+		out = append(out, p)
+	}
+	return out
+}
