@@ -115,7 +115,7 @@ func (p *Pool) Servers() []Status {
 
 func (s *server) status() Status {
 	out := Status{
-		Name: s.Name, Kind: s.Kind, URL: s.URL, State: StateReady, Version: s.version,
+		Name: s.Name, Title: s.Title, Kind: s.Kind, URL: s.URL, State: StateReady, Version: s.version,
 		Running: s.running, Limit: s.MaxTurns, Conversations: s.conversations, Local: s.Local,
 	}
 	var trouble error
@@ -151,11 +151,25 @@ func (p *Pool) Drain(name string) error { return p.setDraining(name, p.clock.Now
 // Resume ends what Drain began. Errors: ErrUnknownServer.
 func (p *Pool) Resume(name string) error { return p.setDraining(name, time.Time{}) }
 
+// SetMaxTurns changes how many turns run on a server at once; 0 is no limit of its
+// own. Nothing that runs is stopped. Errors: ErrUnknownServer.
+func (p *Pool) SetMaxTurns(name string, turns int) error {
+	return p.set(name, func(s *server) { s.MaxTurns = turns })
+}
+
 func (p *Pool) setDraining(name string, since time.Time) error {
+	return p.set(name, func(s *server) {
+		if since.IsZero() || s.draining.IsZero() {
+			s.draining = since
+		}
+	})
+}
+
+func (p *Pool) set(name string, change func(s *server)) error {
 	p.mu.Lock()
 	s, room := p.servers[name], p.room
-	if s != nil && (since.IsZero() || s.draining.IsZero()) {
-		s.draining = since
+	if s != nil {
+		change(s)
 	}
 	p.mu.Unlock()
 	if s == nil {
