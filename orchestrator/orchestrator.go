@@ -151,7 +151,7 @@ func (o *Orchestrator) Close(ctx context.Context) error {
 	o.closing.Do(func() {
 		var errs []error
 		if o.pool != nil {
-			errs = append(errs, o.pool.Close()) //nolint:contextcheck // it bounds itself
+			errs = append(errs, o.pool.Close())
 		}
 		errs = append(errs, o.servers.stop(ctx))
 		if o.store != nil {

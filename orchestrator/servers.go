@@ -32,7 +32,7 @@ func openServers(ctx context.Context, list []AppServer, dataDir string, log zero
 	for i, of := range list {
 		starting.Go(func() (err error) {
 			if opened[i], err = openServer(ctx, of, names[i], serverDir(dataDir, names[i]), log); err != nil && len(list) > 1 {
-				err = fmt.Errorf("App Server %s: %w", of.Name, err)
+				err = fmt.Errorf("open the App Server %s: %w", of.Name, err)
 			}
 			return err
 		})

@@ -71,7 +71,7 @@ type State string
 // The states of a server.
 const (
 	StateReady State = "ready"
-	// StateStarting: its process is being started, or started again.
+	// StateStarting: its process is being started, or started again, or it was not connected to yet.
 	StateStarting State = "starting"
 	// StateUnreachable: it could not be reached, which is tried again and again.
 	StateUnreachable State = "unreachable"

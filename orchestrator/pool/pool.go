@@ -61,7 +61,7 @@ var (
 )
 
 // New makes a pool. Where it has several servers, it begins to find out which of
-// them can be reached. Close must be called.
+// them can be reached; none gets anything before. Close must be called.
 func New(o Options) (*Pool, error) {
 	if len(o.Servers) == 0 || o.Registry == nil {
 		return nil, errors.New("make a pool of App Servers: Options.Servers and Options.Registry are required")
@@ -80,7 +80,8 @@ func New(o Options) (*Pool, error) {
 	}
 	if len(p.names) > 1 { // one alone is connected to when it is needed
 		for _, s := range p.servers {
-			p.wg.Go(func() { p.greet(s) })
+			s.down, s.downSince = errConnecting, p.clock.Now()
+			p.wg.Go(func() { p.await(s) })
 		}
 	}
 	return p, nil
@@ -126,6 +127,8 @@ func (s *server) status() Status {
 	switch {
 	case trouble != nil:
 		out.State, out.Since, out.Detail = StateStarting, s.downSince, trouble.Error()
+	case errors.Is(s.down, errConnecting):
+		out.State, out.Since, out.Detail = StateStarting, s.downSince, s.down.Error()
 	case s.down != nil:
 		out.State, out.Since, out.Detail = StateUnreachable, s.downSince, s.down.Error()
 	case !s.draining.IsZero():
@@ -173,7 +176,7 @@ func (p *Pool) set(name string, change func(s *server)) error {
 	}
 	p.mu.Unlock()
 	if s == nil {
-		return fmt.Errorf("App Server %q: %w", name, ErrUnknownServer)
+		return fmt.Errorf("%w: %q", ErrUnknownServer, name)
 	}
 	room()
 	return nil
