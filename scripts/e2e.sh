@@ -23,4 +23,6 @@ if [ "$status" -ne 0 ]; then
   exit 1
 fi
 export ORCHESTRATOR_E2E_LETTA=$letta
+ORCHESTRATOR_E2E_OPENAPI=$(./scripts/install-npm.sh e2e/openapiclient)
+export ORCHESTRATOR_E2E_OPENAPI
 exec "${GO:-go}" test -race -tags e2e -count=1 -timeout 25m "$@" ./e2e/...

@@ -12,7 +12,7 @@ import (
 // WaitingList are the tasks that people are asked something by: an open gate is a
 // turn of kind gate in turns, and the rest is in questions.
 type WaitingList struct {
-	Tasks []workflow.State `json:"tasks"`
+	Tasks []workflow.State `json:"tasks" nullable:"false"`
 }
 
 // GateAnswer decides an open gate.

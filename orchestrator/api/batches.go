@@ -77,14 +77,14 @@ type CreatedBatch struct {
 
 // BatchList is a page of batches, the newest first.
 type BatchList struct {
-	Batches []batch.View `json:"batches"`
+	Batches []batch.View `json:"batches" nullable:"false"`
 	// Next asks for the following page, as the parameter after; empty on the last one.
 	Next string `json:"next,omitempty"`
 }
 
 // BatchItemList is items of a batch.
 type BatchItemList struct {
-	Items []batch.ItemView `json:"items"`
+	Items []batch.ItemView `json:"items" nullable:"false"`
 }
 
 // BatchPath names a batch in the path of an operation.

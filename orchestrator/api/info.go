@@ -59,12 +59,12 @@ func (a *API) registerServer(id, path, summary string, change func(ctx context.C
 
 // ServerList is the answer of list-servers.
 type ServerList struct {
-	Servers []Server `json:"servers"`
+	Servers []Server `json:"servers" nullable:"false"`
 }
 
 // TeamList is the answer of list-teams.
 type TeamList struct {
-	Teams []Team `json:"teams"`
+	Teams []Team `json:"teams" nullable:"false"`
 }
 
 // orEmpty makes a list [] in JSON where it would be null.

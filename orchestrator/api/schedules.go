@@ -31,17 +31,17 @@ type Schedules interface {
 
 // ScheduleList is all schedules.
 type ScheduleList struct {
-	Schedules []schedule.View `json:"schedules"`
+	Schedules []schedule.View `json:"schedules" nullable:"false"`
 }
 
 // FireList is fires of a schedule, the newest first.
 type FireList struct {
-	Fires []schedule.FireView `json:"fires"`
+	Fires []schedule.FireView `json:"fires" nullable:"false"`
 }
 
 // NotificationList is notifications, the newest first.
 type NotificationList struct {
-	Notifications []notify.View `json:"notifications"`
+	Notifications []notify.View `json:"notifications" nullable:"false"`
 }
 
 // TestNotificationsRequest says who gets a test.

@@ -35,7 +35,7 @@ type Submitted struct {
 
 // TaskList is a page of tasks, the newest first.
 type TaskList struct {
-	Tasks []workflow.State `json:"tasks"`
+	Tasks []workflow.State `json:"tasks" nullable:"false"`
 	// Next asks for the following page, as the parameter after; empty on the last one.
 	Next string `json:"next,omitempty"`
 }

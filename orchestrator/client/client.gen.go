@@ -10702,4 +10702,4 @@ func ParseGetVersionResponse(rsp *http.Response) (*GetVersionResponse, error) {
 }
 
 // specification is the SHA-256 of the docs/openapi.yaml that this file was made from.
-const specification = "7c39fb2b04a5f4a1bed1b325d1b787496338efbe6242a65a771b62022f242af3"
+const specification = "bb52ad0ca83b7e434a2a6a9de28ef5dd792f35f2a09aed0d1468993d2f48c94f"

@@ -137,46 +137,52 @@ func TestPrioritiesOfTasks(t *testing.T) {
 
 // A turn that waits for a person holds no slot, also when it is one of many.
 func TestWhatAsksHoldsNoSlot(t *testing.T) {
-	s, f := openStore(t, t.TempDir()), &fake{server: newServer()}
-	answers := make(chan Answer, 8)
-	ask := asking(Question{Kind: workflow.QuestionApproval, Text: "May I?", Tool: "Bash", Argument: "ls"}, answers, make(chan error, 8))
-	f.answer = func(ctx context.Context, req TurnRequest, rec Recorder) (workflow.TurnFinished, error) {
-		if req.Team.Name == "asks" {
-			return ask(ctx, req, rec)
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		s, f := openStore(t, dir), &fake{server: newServer()}
+		answers := make(chan Answer, 8)
+		ask := asking(Question{Kind: workflow.QuestionApproval, Text: "May I?", Tool: "Bash", Argument: "ls"}, answers, make(chan error, 8))
+		f.answer = func(ctx context.Context, req TurnRequest, rec Recorder) (workflow.TurnFinished, error) {
+			if req.Team.Name == "asks" {
+				return ask(ctx, req, rec)
+			}
+			return endTurn(req), nil
 		}
-		return endTurn(req), nil
-	}
-	e := newEngine(s, f, func(o *Options) { o.MaxTurns = 1 })
-	sub := e.Subscribe("")
-	defer sub.Close()
-	run(t, e)
-	var ids []string
-	for range 5 {
-		ids = append(ids, e.mustSubmit(t, named(t, "asks")))
-	}
-	var open []workflow.State
-	for _, id := range ids {
-		open = append(open, record(t, s, sub, id, asked))
-	}
-	if load := e.Load(); load.Asking != 5 {
-		t.Errorf("%+v", load)
-	}
-	if state := e.wait(t, e.mustSubmit(t, parse(t, single))); state.Status != workflow.TaskSucceeded {
-		t.Errorf("beside five that ask: %+v", state.Result)
-	}
-	for i, id := range ids {
-		if _, err := e.AnswerQuestion(t.Context(), id, open[i].Questions[0].ID, workflow.AnswerAllow, "ann"); err != nil {
-			t.Fatal(err)
+		e := newEngine(s, f, func(o *Options) { o.MaxTurns = 1 })
+		d := run(t, e)
+		var ids []string
+		for range 5 {
+			ids = append(ids, e.mustSubmit(t, named(t, "asks")))
 		}
-	}
-	for _, id := range ids {
-		if state := e.wait(t, id); state.Status != workflow.TaskSucceeded {
-			t.Errorf("%+v", state.Result)
+		synctest.Wait()
+		if load := e.Load(); load.Asking != 5 || load.Running != 0 {
+			t.Errorf("%+v", load)
 		}
-	}
-	if load := e.Load(); load.Asking != 0 || load.Queued != 0 {
-		t.Errorf("%+v", load)
-	}
+		if state := e.wait(t, e.mustSubmit(t, parse(t, single))); state.Status != workflow.TaskSucceeded {
+			t.Errorf("beside five that ask: %+v", state.Result)
+		}
+		for _, id := range ids {
+			state, err := s.Task(t.Context(), id)
+			if err != nil || !asked(state) {
+				t.Fatalf("%+v, %v", state, err)
+			}
+			if _, err := e.AnswerQuestion(t.Context(), id, state.Questions[0].ID, workflow.AnswerAllow, "ann"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for _, id := range ids {
+			if state := e.wait(t, id); state.Status != workflow.TaskSucceeded {
+				t.Errorf("%+v", state.Result)
+			}
+		}
+		synctest.Wait()
+		if load := e.Load(); load.Asking+load.Queued+load.Running != 0 {
+			t.Errorf("%+v", load)
+		}
+		if err := d.stop(); err != nil {
+			t.Error(err)
+		}
+	})
 }
 
 // rooms is Servers with one server, which has room while it is open.
