@@ -223,6 +223,15 @@ func (d *Daemon) Resume(ctx context.Context, task, by string, raise workflow.Lim
 	return d.engine.Resume(ctx, id, by, raise)
 }
 
+// Publish implements api.Service.
+func (d *Daemon) Publish(ctx context.Context, task, by string) (workflow.State, error) {
+	id, err := d.whole(ctx, task)
+	if err != nil {
+		return workflow.State{}, err
+	}
+	return d.engine.RetryPublish(ctx, id, by)
+}
+
 // Retry implements api.Service.
 func (d *Daemon) Retry(ctx context.Context, task string, turn int) (workflow.State, error) {
 	id, err := d.whole(ctx, task)

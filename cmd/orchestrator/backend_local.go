@@ -73,6 +73,11 @@ func (b *localBackend) Cancel(ctx context.Context, task, by string) (workflow.St
 	return b.o.Engine().Cancel(ctx, task, by)
 }
 
+// Publish implements backend.
+func (b *localBackend) Publish(ctx context.Context, task, by string) (workflow.State, error) {
+	return b.o.Engine().RetryPublish(ctx, task, by)
+}
+
 // Pause implements backend.
 func (b *localBackend) Pause(ctx context.Context, task, by string) (workflow.State, error) {
 	return b.o.Engine().Pause(ctx, task, by)

@@ -89,7 +89,7 @@ func (d *drive) run(ctx context.Context) error {
 	if state.Status.Terminal() {
 		switch {
 		case state.Place.Kind == workflow.PlaceWorktree:
-			for _, field := range placeFields(state.Place) {
+			for _, field := range placeFields(state) {
 				if changes != "" {
 					changes += "\n  "
 				}

@@ -181,6 +181,35 @@ func eventText(body workflow.EventBody) string {
 	case workflow.CancelRequested:
 		return "by " + b.By
 	}
+	return workspaceText(body)
+}
+
+// workspaceText is eventText of what becomes of a workspace.
+func workspaceText(body workflow.EventBody) string {
+	switch b := body.(type) {
+	case workflow.WorkspaceReady:
+		return strings.TrimSpace(b.Directory + " " + b.GitBranch)
+	case workflow.WorkspaceFailed:
+		return b.Detail
+	case workflow.WorkspaceRestored:
+		return strings.TrimSpace(b.Directory + " " + b.Ref)
+	case workflow.WorkspaceSaved:
+		return strings.TrimSpace(fmt.Sprintf("%.12s %s %s %s%s", b.Commit, b.Ref, b.Saved, b.Uncommitted, b.Kept))
+	case workflow.WorkspacePublishing:
+		return strings.TrimSpace(fmt.Sprintf("attempt %d: %s", b.Attempt, b.How))
+	case workflow.WorkspacePublished:
+		if !b.Done {
+			return fmt.Sprintf("attempt %d failed: %s", b.Attempt, b.Detail)
+		}
+		return fmt.Sprintf("attempt %d: %s", b.Attempt, b.Detail)
+	case workflow.PublishRequested:
+		return "by " + b.By
+	case workflow.WorkspaceFinished:
+		if b.Removed {
+			return "removed"
+		}
+		return b.Detail
+	}
 	return ""
 }
 

@@ -55,7 +55,7 @@ func newRoot(a *app) *cobra.Command {
 	root.AddCommand(
 		newServe(a), newRun(a), newSubmit(a), newBatch(a), newWatch(a), newShow(a), newList(a), newTaskEvents(a),
 		newGates(a), newApprovals(a), newApprove(a), newReject(a), newAnswer(a),
-		newPause(a), newResume(a), newCancel(a), newRetry(a), newFork(a),
+		newPause(a), newResume(a), newCancel(a), newRetry(a), newFork(a), newPublish(a),
 		newServers(a), newTeams(a), newSchedules(a), newNotifications(a),
 		newInit(a), newDoctor(a), newCompletion(a), newBackup(a), newVerify(a),
 		newValidate(a), newTest(a), newReplay(a), newGraph(a), newSchema(a), newRoles(a), newVersion(a), newAppServer(a),

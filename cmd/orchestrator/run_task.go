@@ -116,7 +116,7 @@ func (a *app) resumable(ctx context.Context, r reader, f runFlags) (taskStory, e
 	if _, err := preparedAnswers(found.team, f.answers); err != nil {
 		return taskStory{}, usage(err)
 	}
-	if found.state.Status.Terminal() {
+	if found.state.Status.Terminal() && !found.state.PlaceOpen() {
 		return taskStory{}, usage(fmt.Errorf("task %s has ended as %s: there is nothing to resume\n  the story: %s",
 			found.state.Task, found.state.Status, f.place.in("orchestrator show "+found.state.Task)))
 	}

@@ -410,7 +410,7 @@ func (v *storyView) ending(s *story, told taskStory) {
 	if r := s.Result; r != nil {
 		v.printf("%s at %s, after %s · %s\n", v.status(told.state), formatTime(r.At, v.loc), formatElapsed(r.At.Sub(s.Submitted)), s.totals())
 		v.field("why", r.Explanation)
-		for _, field := range placeFields(told.state.Place) {
+		for _, field := range placeFields(told.state) {
 			v.field(field[0], field[1])
 		}
 		if r.State == workflow.TaskFailed {

@@ -8,7 +8,8 @@ import (
 
 // placeFields are what is to be told of the worktree of a task that has ended,
 // as names and values.
-func placeFields(p workflow.Place) [][2]string {
+func placeFields(s workflow.State) [][2]string {
+	p := s.Place
 	if p.Kind != workflow.PlaceWorktree {
 		return nil
 	}
@@ -29,7 +30,7 @@ func placeFields(p workflow.Place) [][2]string {
 	case workflow.PublishDone:
 		add("published", p.PublishDetail)
 	case workflow.PublishFailed:
-		add("not published", p.PublishDetail)
+		add("not published", p.PublishDetail+"; again with: orchestrator publish "+s.Task)
 	case workflow.PublishRunning:
 		add("publishing", p.PublishDetail)
 	}

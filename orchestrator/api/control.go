@@ -85,6 +85,9 @@ func (a *API) registerControl() {
 		}
 		return s.Resume(ctx, task, r.By, raise)
 	})
+	change(a, "publish", "Publish the result of a task again, after that failed", func(ctx context.Context, task string, r ByRequest) (workflow.State, error) {
+		return s.Publish(ctx, task, r.By)
+	})
 	change(a, "retry", "Make a task that goes on where this one has ended, or from a turn of it, in the same conversations and workspace",
 		func(ctx context.Context, task string, r RetryRequest) (workflow.State, error) {
 			return s.Retry(ctx, task, r.Turn)

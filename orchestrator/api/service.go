@@ -42,6 +42,8 @@ type Service interface {
 	Cancel(ctx context.Context, task, by string) (workflow.State, error)
 	Pause(ctx context.Context, task, by string) (workflow.State, error)
 	Resume(ctx context.Context, task, by string, raise workflow.Limits) (workflow.State, error)
+	// Publish publishes the result of a task again after that failed.
+	Publish(ctx context.Context, task, by string) (workflow.State, error)
 	Retry(ctx context.Context, task string, turn int) (workflow.State, error)
 	Fork(ctx context.Context, f engine.Fork) (state workflow.State, created bool, err error)
 	AnswerGate(ctx context.Context, task string, turn int, approved bool, by, comment string) (workflow.State, error)

@@ -497,6 +497,9 @@ type AnswerGateJSONRequestBody = GateAnswer
 // PauseTaskJSONRequestBody defines body for PauseTask for application/json ContentType.
 type PauseTaskJSONRequestBody = ByRequest
 
+// PublishTaskJSONRequestBody defines body for PublishTask for application/json ContentType.
+type PublishTaskJSONRequestBody = ByRequest
+
 // AnswerQuestionJSONRequestBody defines body for AnswerQuestion for application/json ContentType.
 type AnswerQuestionJSONRequestBody = QuestionAnswer
 
@@ -878,6 +881,20 @@ type ClientInterface interface {
 	//
 	// Corresponds with POST /v1/tasks/{task}/pause (the `PauseTask` operationId).
 	PauseTask(ctx context.Context, task string, body PauseTaskJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PublishTaskWithBody Publish the result of a task again, after that failed
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/tasks/{task}/publish (the `PublishTask` operationId).
+	PublishTaskWithBody(ctx context.Context, task string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PublishTask Publish the result of a task again, after that failed
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/tasks/{task}/publish (the `PublishTask` operationId).
+	PublishTask(ctx context.Context, task string, body PublishTaskJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// AnswerQuestionWithBody Answer an open question
 	//
@@ -1701,6 +1718,40 @@ func (c *Client) PauseTaskWithBody(ctx context.Context, task string, contentType
 // Corresponds with POST /v1/tasks/{task}/pause (the `PauseTask` operationId).
 func (c *Client) PauseTask(ctx context.Context, task string, body PauseTaskJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewPauseTaskRequest(c.Server, task, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PublishTaskWithBody Publish the result of a task again, after that failed
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/tasks/{task}/publish (the `PublishTask` operationId).
+func (c *Client) PublishTaskWithBody(ctx context.Context, task string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPublishTaskRequestWithBody(c.Server, task, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PublishTask Publish the result of a task again, after that failed
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/tasks/{task}/publish (the `PublishTask` operationId).
+func (c *Client) PublishTask(ctx context.Context, task string, body PublishTaskJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPublishTaskRequest(c.Server, task, body)
 	if err != nil {
 		return nil, err
 	}
@@ -3680,6 +3731,53 @@ func NewPauseTaskRequestWithBody(server string, task string, contentType string,
 	return req, nil
 }
 
+// NewPublishTaskRequest calls the generic PublishTask builder with application/json body
+func NewPublishTaskRequest(server string, task string, body PublishTaskJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewPublishTaskRequestWithBody(server, task, "application/json", bodyReader)
+}
+
+// NewPublishTaskRequestWithBody constructs an http.Request for the PublishTask method, with any body, and a specified content type
+func NewPublishTaskRequestWithBody(server string, task string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "task", task, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/tasks/%s/publish", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
 // NewAnswerQuestionRequest calls the generic AnswerQuestion builder with application/json body
 func NewAnswerQuestionRequest(server string, task string, number int64, body AnswerQuestionJSONRequestBody) (*http.Request, error) {
 	var bodyReader io.Reader
@@ -4330,6 +4428,20 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with POST /v1/tasks/{task}/pause (the `PauseTask` operationId).
 	PauseTaskWithResponse(ctx context.Context, task string, body PauseTaskJSONRequestBody, reqEditors ...RequestEditorFn) (*PauseTaskResponse, error)
+
+	// PublishTaskWithBodyWithResponse Publish the result of a task again, after that failed
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/tasks/{task}/publish (the `PublishTask` operationId).
+	PublishTaskWithBodyWithResponse(ctx context.Context, task string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PublishTaskResponse, error)
+
+	// PublishTaskWithResponse Publish the result of a task again, after that failed
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/tasks/{task}/publish (the `PublishTask` operationId).
+	PublishTaskWithResponse(ctx context.Context, task string, body PublishTaskJSONRequestBody, reqEditors ...RequestEditorFn) (*PublishTaskResponse, error)
 
 	// AnswerQuestionWithBodyWithResponse Answer an open question
 	//
@@ -6945,6 +7057,89 @@ func (r PauseTaskResponse) ContentType() string {
 	return ""
 }
 
+type PublishTaskResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *State
+	// ApplicationproblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationproblemJSON401 *Problem
+	// ApplicationproblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationproblemJSON403 *Problem
+	// ApplicationproblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationproblemJSON404 *Problem
+	// ApplicationproblemJSON409 the response for an HTTP 409 `application/problem+json` response
+	ApplicationproblemJSON409 *Problem
+	// ApplicationproblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationproblemJSON422 *Problem
+	// ApplicationproblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationproblemJSON500 *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r PublishTaskResponse) GetJSON200() *State {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r PublishTaskResponse) GetApplicationproblemJSON401() *Problem {
+	return r.ApplicationproblemJSON401
+}
+
+// GetApplicationproblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r PublishTaskResponse) GetApplicationproblemJSON403() *Problem {
+	return r.ApplicationproblemJSON403
+}
+
+// GetApplicationproblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r PublishTaskResponse) GetApplicationproblemJSON404() *Problem {
+	return r.ApplicationproblemJSON404
+}
+
+// GetApplicationproblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
+func (r PublishTaskResponse) GetApplicationproblemJSON409() *Problem {
+	return r.ApplicationproblemJSON409
+}
+
+// GetApplicationproblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r PublishTaskResponse) GetApplicationproblemJSON422() *Problem {
+	return r.ApplicationproblemJSON422
+}
+
+// GetApplicationproblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r PublishTaskResponse) GetApplicationproblemJSON500() *Problem {
+	return r.ApplicationproblemJSON500
+}
+
+// GetBody returns the raw response body bytes
+func (r PublishTaskResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r PublishTaskResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r PublishTaskResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r PublishTaskResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 type AnswerQuestionResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
@@ -8094,6 +8289,32 @@ func (c *ClientWithResponses) PauseTaskWithResponse(ctx context.Context, task st
 		return nil, err
 	}
 	return ParsePauseTaskResponse(rsp)
+}
+
+// PublishTaskWithBodyWithResponse Publish the result of a task again, after that failed
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/tasks/{task}/publish (the `PublishTask` operationId).
+func (c *ClientWithResponses) PublishTaskWithBodyWithResponse(ctx context.Context, task string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PublishTaskResponse, error) {
+	rsp, err := c.PublishTaskWithBody(ctx, task, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePublishTaskResponse(rsp)
+}
+
+// PublishTaskWithResponse Publish the result of a task again, after that failed
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/tasks/{task}/publish (the `PublishTask` operationId).
+func (c *ClientWithResponses) PublishTaskWithResponse(ctx context.Context, task string, body PublishTaskJSONRequestBody, reqEditors ...RequestEditorFn) (*PublishTaskResponse, error) {
+	rsp, err := c.PublishTask(ctx, task, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePublishTaskResponse(rsp)
 }
 
 // AnswerQuestionWithBodyWithResponse Answer an open question
@@ -10274,6 +10495,74 @@ func ParsePauseTaskResponse(rsp *http.Response) (*PauseTaskResponse, error) {
 	return response, nil
 }
 
+// ParsePublishTaskResponse parses an HTTP response from a PublishTaskWithResponse call
+func ParsePublishTaskResponse(rsp *http.Response) (*PublishTaskResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &PublishTaskResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest State
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON500 = &dest
+
+	}
+
+	return response, nil
+}
+
 // ParseAnswerQuestionResponse parses an HTTP response from a AnswerQuestionWithResponse call
 func ParseAnswerQuestionResponse(rsp *http.Response) (*AnswerQuestionResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -10702,4 +10991,4 @@ func ParseGetVersionResponse(rsp *http.Response) (*GetVersionResponse, error) {
 }
 
 // specification is the SHA-256 of the docs/openapi.yaml that this file was made from.
-const specification = "bb52ad0ca83b7e434a2a6a9de28ef5dd792f35f2a09aed0d1468993d2f48c94f"
+const specification = "4e224217615941c6b1706f9d4f3298719270153bcd3f84d3787f433cbd14f72c"

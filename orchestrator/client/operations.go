@@ -180,6 +180,13 @@ func (d *Daemon) Resume(ctx context.Context, task, by string, raise workflow.Lim
 	}, func(r *ResumeTaskResponse) *workflow.State { return r.JSON200 })
 }
 
+// Publish publishes the result of a task again after that failed.
+func (d *Daemon) Publish(ctx context.Context, task, by string) (workflow.State, error) {
+	return ask(ctx, d, func(ctx context.Context) (*PublishTaskResponse, error) {
+		return d.api.PublishTaskWithResponse(ctx, task, api.ByRequest{By: by})
+	}, func(r *PublishTaskResponse) *workflow.State { return r.JSON200 })
+}
+
 // Retry makes a task that goes on where another one has ended.
 func (d *Daemon) Retry(ctx context.Context, task string, turn int) (workflow.State, error) {
 	return ask(ctx, d, func(ctx context.Context) (*RetryTaskResponse, error) {
