@@ -18,6 +18,12 @@ func orchestratorOptions(d DaemonOptions) Options {
 	for _, secret := range []config.Secret{c.Tokens.Operator, c.Tokens.ReadOnly} {
 		o.SecretFiles, o.SecretVariables = append(o.SecretFiles, secret.File), append(o.SecretVariables, secret.Env)
 	}
+	for _, target := range c.Notifications {
+		o.SecretFiles = append(o.SecretFiles, target.SecretFile)
+		if target.Webhook != "" {
+			o.SecretValues = append(o.SecretValues, target.Webhook)
+		}
+	}
 	o.Teams = teamLimits(c.Limits)
 	if c.AppServers != nil && len(c.AppServers) == 0 {
 		o.AppServer = AppServerNone

@@ -45,6 +45,8 @@ type Options struct {
 	SecretFiles []string
 	// SecretVariables name variables of the environment whose names do not look like those of secrets.
 	SecretVariables []string
+	// SecretValues must not be stored or shown either: addresses of webhooks, for instance.
+	SecretValues []string
 	// Transport is how to connect to an App Server that is given by URL; default is to find out.
 	Transport appclient.Transport
 	// LettaCommand is the program to start as managed App Server; default "letta" from PATH.

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
-	"slices"
 	"sync"
 	"time"
 
@@ -54,12 +53,7 @@ func New(ctx context.Context, options Options) (_ *Orchestrator, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("load the roles: %w", err)
 	}
-	list := options.appServers()
-	secrets := slices.Clone(options.SecretFiles)
-	for _, of := range list {
-		secrets = append(secrets, of.TokenFile)
-	}
-	o := &Orchestrator{secrets: Secrets(secrets, options.SecretVariables)}
+	o := &Orchestrator{secrets: options.secrets()}
 	o.roles.replace(library)
 	defer func() {
 		if err != nil {
@@ -77,7 +71,7 @@ func New(ctx context.Context, options Options) (_ *Orchestrator, err error) {
 		return nil, err
 	}
 	o.prices.replace(priceTable)
-	if o.servers, err = openServers(ctx, list, o.store.Dir(), options.Log); err != nil {
+	if o.servers, err = openServers(ctx, options.appServers(), o.store.Dir(), options.Log); err != nil {
 		return nil, err
 	}
 	outputs := filepath.Join(o.store.Dir(), "outputs")

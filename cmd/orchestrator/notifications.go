@@ -13,7 +13,7 @@ import (
 )
 
 func newNotifications(a *app) *cobra.Command {
-	var dataDir string
+	var where place
 	var limit int
 	var failed, asJSON bool
 	cmd := &cobra.Command{
@@ -27,8 +27,8 @@ func newNotifications(a *app) *cobra.Command {
 			if limit < 1 || limit > 1000 {
 				return usage(fmt.Errorf("--limit %d is not between 1 and 1000", limit))
 			}
-			list, err := readSchedules(cmd.Context(), dataDir, func(r scheduleReader) ([]notify.View, error) { return r.Notifications(cmd.Context(), failed, limit) })
-			if err != nil && (!errors.Is(err, store.ErrNoStore) || dataDir != "") {
+			list, err := readSchedules(cmd.Context(), a, where, func(r scheduleReader) ([]notify.View, error) { return r.Notifications(cmd.Context(), failed, limit) })
+			if err != nil && (!errors.Is(err, store.ErrNoStore) || where != (place{})) {
 				return err
 			}
 			if len(list) == 0 && !asJSON {
@@ -39,7 +39,7 @@ func newNotifications(a *app) *cobra.Command {
 			return nil
 		},
 	}
-	dataDirFlag(cmd.Flags(), &dataDir)
+	where.register(cmd.Flags())
 	cmd.Flags().BoolVar(&failed, "failed", false, "only those that were given up")
 	cmd.Flags().IntVar(&limit, "limit", 50, "at most so many")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "one JSON object per line, with the attempts and the body")
@@ -48,7 +48,7 @@ func newNotifications(a *app) *cobra.Command {
 }
 
 func newNotificationsTest(a *app) *cobra.Command {
-	var dataDir string
+	var where place
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "test [TARGET]",
@@ -56,12 +56,12 @@ func newNotificationsTest(a *app) *cobra.Command {
 		Example: `  orchestrator notifications test
   orchestrator notifications test chat`,
 		Args: arguments(0, 1, "the name of a target"),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			d, err := needDaemonFor(cmd.Context(), dataDir, "tell people something")
+		RunE: func(cmd *cobra.Command, args []string) (err error) {
+			d, err := a.needDaemon(cmd.Context(), where)
 			if err != nil {
 				return err
 			}
-			defer d.Close()
+			defer a.closing(&err, d.Close)
 			target := ""
 			if len(args) == 1 {
 				target = args[0]
@@ -79,7 +79,7 @@ func newNotificationsTest(a *app) *cobra.Command {
 			return nil
 		},
 	}
-	dataDirFlag(cmd.Flags(), &dataDir)
+	where.register(cmd.Flags())
 	cmd.Flags().BoolVar(&asJSON, "json", false, "one JSON object per line")
 	return cmd
 }

@@ -18,7 +18,7 @@ import (
 const clockTime = "2006-01-02 15:04:05 -07:00"
 
 func newSchedules(a *app) *cobra.Command {
-	var dataDir string
+	var where place
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "schedules",
@@ -34,8 +34,8 @@ daemon. Without a daemon the last known ones are shown.`,
   orchestrator schedules run maintenance.nightly`,
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			list, err := readSchedules(cmd.Context(), dataDir, func(r scheduleReader) ([]schedule.View, error) { return r.Schedules(cmd.Context(), 1) })
-			if err != nil && (!errors.Is(err, store.ErrNoStore) || dataDir != "") {
+			list, err := readSchedules(cmd.Context(), a, where, func(r scheduleReader) ([]schedule.View, error) { return r.Schedules(cmd.Context(), 1) })
+			if err != nil && (!errors.Is(err, store.ErrNoStore) || where != (place{})) {
 				return err
 			}
 			if asJSON {
@@ -52,15 +52,15 @@ daemon. Without a daemon the last known ones are shown.`,
 			return nil
 		},
 	}
-	dataDirFlag(cmd.Flags(), &dataDir)
+	where.register(cmd.Flags())
 	cmd.Flags().BoolVar(&asJSON, "json", false, "one JSON object per line")
 	cmd.AddCommand(newSchedulesNext(a), newSchedulesHistory(a), newSchedulesRun(a), newSchedulesEnable(a, true), newSchedulesEnable(a, false))
 	return cmd
 }
 
 // readSchedules reads something where schedules are read.
-func readSchedules[T any](ctx context.Context, dataDir string, read func(scheduleReader) (T, error)) (T, error) {
-	r, err := openSchedules(ctx, dataDir)
+func readSchedules[T any](ctx context.Context, a *app, where place, read func(scheduleReader) (T, error)) (T, error) {
+	r, err := a.openSchedules(ctx, where)
 	if err != nil {
 		var nothing T
 		return nothing, err
@@ -107,7 +107,7 @@ func inZone(at time.Time, zone string) time.Time {
 }
 
 func newSchedulesHistory(a *app) *cobra.Command {
-	var dataDir string
+	var where place
 	var limit int
 	var asJSON bool
 	cmd := &cobra.Command{
@@ -120,7 +120,7 @@ func newSchedulesHistory(a *app) *cobra.Command {
 				return usage(fmt.Errorf("--limit %d is not between 1 and 1000", limit))
 			}
 			zone := ""
-			fires, err := readSchedules(cmd.Context(), dataDir, func(r scheduleReader) ([]schedule.FireView, error) {
+			fires, err := readSchedules(cmd.Context(), a, where, func(r scheduleReader) ([]schedule.FireView, error) {
 				v, err := r.Schedule(cmd.Context(), args[0], 0)
 				if err != nil {
 					return nil, err
@@ -151,7 +151,7 @@ func newSchedulesHistory(a *app) *cobra.Command {
 			return nil
 		},
 	}
-	dataDirFlag(cmd.Flags(), &dataDir)
+	where.register(cmd.Flags())
 	cmd.Flags().IntVar(&limit, "limit", 50, "at most so many")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "one JSON object per line")
 	return cmd
@@ -165,7 +165,8 @@ func fireReason(f schedule.FireView) string {
 }
 
 func newSchedulesRun(a *app) *cobra.Command {
-	var dataDir, key string
+	var where place
+	var key string
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "run NAME",
@@ -173,12 +174,12 @@ func newSchedulesRun(a *app) *cobra.Command {
 		Example: `  orchestrator schedules run maintenance.nightly
   orchestrator schedules run maintenance.nightly --key ticket-42   # twice is once`,
 		Args: oneArgument("the name of a schedule"),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			d, err := needDaemonFor(cmd.Context(), dataDir, "run a schedule")
+		RunE: func(cmd *cobra.Command, args []string) (err error) {
+			d, err := a.needDaemon(cmd.Context(), where)
 			if err != nil {
 				return err
 			}
-			defer d.Close()
+			defer a.closing(&err, d.Close)
 			fire, err := d.RunSchedule(cmd.Context(), args[0], key, whoAmI())
 			if err != nil {
 				return err
@@ -196,7 +197,7 @@ func newSchedulesRun(a *app) *cobra.Command {
 			return nil
 		},
 	}
-	dataDirFlag(cmd.Flags(), &dataDir)
+	where.register(cmd.Flags())
 	cmd.Flags().StringVar(&key, "key", "", "with the same key it fires once, however often this is typed")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "the fire as JSON")
 	return cmd
@@ -211,7 +212,7 @@ func whoAmI() string {
 }
 
 func newSchedulesEnable(a *app, enabled bool) *cobra.Command {
-	var dataDir string
+	var where place
 	verb, short := "disable", "Let a schedule fire no more"
 	if enabled {
 		verb, short = "enable", "Let a schedule fire from now on; the time before is not made up for"
@@ -222,7 +223,7 @@ func newSchedulesEnable(a *app, enabled bool) *cobra.Command {
 		Example: "  orchestrator schedules " + verb + " maintenance.nightly",
 		Args:    oneArgument("the name of a schedule"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			view, err := enableSchedule(cmd.Context(), dataDir, args[0], enabled)
+			view, err := enableSchedule(cmd.Context(), a, where, args[0], enabled)
 			if err != nil {
 				return err
 			}
@@ -234,21 +235,21 @@ func newSchedulesEnable(a *app, enabled bool) *cobra.Command {
 			return nil
 		},
 	}
-	dataDirFlag(cmd.Flags(), &dataDir)
+	where.register(cmd.Flags())
 	return cmd
 }
 
 // enableSchedule asks the daemon, and where there is none, writes it into the data directory.
-func enableSchedule(ctx context.Context, dataDir, name string, enabled bool) (schedule.View, error) {
-	d, err := openDaemon(ctx, dataDir)
+func enableSchedule(ctx context.Context, a *app, where place, name string, enabled bool) (_ schedule.View, err error) {
+	d, err := a.daemon(ctx, where)
 	if err != nil {
 		return schedule.View{}, err
 	}
 	if d != nil {
-		defer d.Close()
+		defer a.closing(&err, d.Close)
 		return d.EnableSchedule(ctx, name, enabled)
 	}
-	dir, err := chooseDataDir(dataDir)
+	dir, err := chooseDataDir(where.dataDir)
 	if err != nil {
 		return schedule.View{}, err
 	}

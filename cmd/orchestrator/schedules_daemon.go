@@ -2,12 +2,8 @@ package main
 
 import (
 	"context"
-	"errors"
-	"os"
 	"time"
 
-	"github.com/seed-e05a5b32/orchestrator/appclient"
-	"github.com/seed-e05a5b32/orchestrator/orchestrator/client"
 	"github.com/seed-e05a5b32/orchestrator/orchestrator/notify"
 	"github.com/seed-e05a5b32/orchestrator/orchestrator/schedule"
 	"github.com/seed-e05a5b32/orchestrator/orchestrator/store"
@@ -22,62 +18,20 @@ type scheduleReader interface {
 	Close() error
 }
 
-// openDaemon is the daemon that is named in the environment, or that serves the
-// data directory; nil where there is none.
-func openDaemon(ctx context.Context, dataDir string) (*client.Daemon, error) {
-	options := client.Options{Token: func() (string, error) {
-		if file := os.Getenv("ORCHESTRATOR_TOKEN_FILE"); file != "" {
-			return appclient.TokenFile(file).Token(ctx)
-		}
-		return os.Getenv("ORCHESTRATOR_TOKEN"), nil
-	}}
-	if address := os.Getenv("ORCHESTRATOR_DAEMON"); address != "" && dataDir == "" {
-		d, err := client.Open(address, options)
-		return d, usage(err)
-	}
-	dir, err := chooseDataDir(dataDir)
-	if err != nil {
-		return nil, err
-	}
-	d, err := client.Discover(ctx, dir, options)
-	if errors.Is(err, client.ErrNoDaemon) {
-		return nil, nil //nolint:nilnil // no daemon is no error
-	}
-	return d, err
-}
-
-// needDaemonFor is openDaemon for what a daemon alone can do.
-func needDaemonFor(ctx context.Context, dataDir, what string) (*client.Daemon, error) {
-	d, err := openDaemon(ctx, dataDir)
-	if err == nil && d == nil {
-		err = errors.New("no daemon serves this data directory, and only a daemon can " + what + ": start one with  orchestrator serve")
-	}
-	return d, err
-}
-
 // openSchedules opens where schedules are read.
-func openSchedules(ctx context.Context, dataDir string) (scheduleReader, error) {
-	d, err := openDaemon(ctx, dataDir)
+func (a *app) openSchedules(ctx context.Context, where place) (scheduleReader, error) {
+	d, err := a.daemon(ctx, where)
 	switch {
 	case err != nil:
 		return nil, err
 	case d != nil:
-		return daemonSchedules{d}, nil
+		return d, nil
 	}
-	s, err := openReader(ctx, dataDir)
+	s, err := openReader(ctx, where.dataDir)
 	if err != nil {
 		return nil, err
 	}
 	return storedSchedules{s}, nil
-}
-
-// daemonSchedules are those of a daemon.
-type daemonSchedules struct{ *client.Daemon }
-
-// Close implements scheduleReader.
-func (d daemonSchedules) Close() error {
-	d.Daemon.Close()
-	return nil
 }
 
 // storedSchedules are those of a data directory that no daemon serves.

@@ -18,7 +18,8 @@ type nextFire struct {
 }
 
 func newSchedulesNext(a *app) *cobra.Command {
-	var dataDir, team, rolesDir string
+	var where place
+	var team, rolesDir string
 	var count int
 	var asJSON bool
 	cmd := &cobra.Command{
@@ -39,7 +40,7 @@ a daemon and without a data directory; "@every" counts from now on then.`,
 			if len(args) == 0 {
 				return usage(errors.New("name a schedule, or a team file with --team"))
 			}
-			v, err := readSchedules(cmd.Context(), dataDir, func(r scheduleReader) (schedule.View, error) { return r.Schedule(cmd.Context(), args[0], count) })
+			v, err := readSchedules(cmd.Context(), a, where, func(r scheduleReader) (schedule.View, error) { return r.Schedule(cmd.Context(), args[0], count) })
 			if err != nil {
 				return err
 			}
@@ -51,7 +52,7 @@ a daemon and without a data directory; "@every" counts from now on then.`,
 		},
 	}
 	flags := cmd.Flags()
-	dataDirFlag(flags, &dataDir)
+	where.register(flags)
 	flags.StringVar(&team, "team", "", "the schedules of this team file")
 	flags.StringVar(&rolesDir, "roles", "", "directory of roles, for --team")
 	flags.IntVarP(&count, "count", "n", 5, "how many")

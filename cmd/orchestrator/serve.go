@@ -81,7 +81,7 @@ func (a *app) serve(ctx context.Context, f serveFlags) (err error) {
 	if err != nil {
 		return usage(err)
 	}
-	log := &daemonLog{app: a, flags: f.set, secrets: orchestrator.Secrets(nil, nil)}
+	log := &daemonLog{app: a, flags: f.set, secrets: orchestrator.ConfigSecrets(settings.config)}
 	defer a.closing(&err, log.close)
 	if err := log.apply(settings.config.Logging); err != nil {
 		return usage(err)
