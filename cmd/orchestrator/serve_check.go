@@ -1,7 +1,9 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -9,6 +11,8 @@ import (
 
 	"github.com/seed-e05a5b32/orchestrator/orchestrator"
 	"github.com/seed-e05a5b32/orchestrator/orchestrator/config"
+	"github.com/seed-e05a5b32/orchestrator/orchestrator/schedule"
+	"github.com/seed-e05a5b32/orchestrator/orchestrator/store"
 )
 
 // checkConfig checks the configuration and what it names, and shows what would be used.
@@ -21,7 +25,7 @@ func (a *app) checkConfig(f serveFlags) error {
 	if err != nil {
 		return usage(err)
 	}
-	text, err := yaml.Marshal(shown(s))
+	text, err := yaml.Marshal(shown(s, teams))
 	if err != nil {
 		return fmt.Errorf("show the configuration: %w", err)
 	}
@@ -37,13 +41,13 @@ func (a *app) checkConfig(f serveFlags) error {
 		fmt.Fprintf(a.stderr, "%d of %d team files cannot be used; the daemon would start without them\n", bad, len(teams))
 		return quietExit(exitTaskFailed)
 	}
-	fmt.Fprintf(a.stderr, "✓ the configuration is good; %d teams\n", len(teams))
+	fmt.Fprintf(a.stderr, "✓ the configuration is good; %s\n", plural(len(teams), "team"))
 	return nil
 }
 
 // shown is a configuration as YAML, with where values come from, and defaults
 // written out. It names where tokens are, and holds none.
-func shown(s settings) *yaml.Node {
+func shown(s settings, teams []orchestrator.TeamFile) *yaml.Node {
 	c := s.config
 	root := &yaml.Node{Kind: yaml.MappingNode}
 	add := func(in *yaml.Node, name string, value any, comment string) {
@@ -51,8 +55,13 @@ func shown(s settings) *yaml.Node {
 		if err := n.Encode(value); err != nil {
 			n = yaml.Node{Kind: yaml.ScalarNode, Value: err.Error()} // not with texts, numbers and lists of them
 		}
-		n.LineComment = comment
-		in.Content = append(in.Content, &yaml.Node{Kind: yaml.ScalarNode, Value: name}, &n)
+		key := yaml.Node{Kind: yaml.ScalarNode, Value: name}
+		if n.Kind == yaml.ScalarNode {
+			n.LineComment = comment
+		} else {
+			key.LineComment = comment
+		}
+		in.Content = append(in.Content, &key, &n)
 	}
 	file := "# no configuration file"
 	if c.File != "" {
@@ -106,6 +115,17 @@ func shown(s settings) *yaml.Node {
 		keep = days(c.Retention.Tasks)
 	}
 	top("retention", map[string]string{"tasks": keep}, c.Retention.Tasks > 0)
+	top("limits", limitLines(c), c.Limits.MaxTurns > 0 || len(c.Limits.Teams) > 0)
+	if schedules := scheduleLines(c, teams); len(schedules) > 0 {
+		top("schedules", schedules, true)
+	}
+	if len(c.Notifications) > 0 {
+		var targets []string
+		for _, target := range c.Notifications {
+			targets = append(targets, target.Label()+": "+noticeKinds(target.On))
+		}
+		top("notifications", targets, true)
+	}
 	level := c.Logging.Level
 	if level == "" {
 		level = defaultDaemonLevel
@@ -116,6 +136,76 @@ func shown(s settings) *yaml.Node {
 	}
 	top("logging", map[string]string{"level": level, "to": where}, c.Logging != config.Logging{})
 	return root
+}
+
+// limitLines are the limits of what runs at once, defaults written out.
+func limitLines(c config.Config) map[string]any {
+	turns := c.Limits.MaxTurns
+	for _, s := range c.AppServers {
+		if c.Limits.MaxTurns == 0 {
+			turns += cmp.Or(s.MaxTurns, defaultTurns)
+		}
+	}
+	lines := map[string]any{"max_turns": cmp.Or(turns, defaultTurns)}
+	teams := map[string]string{}
+	for name, l := range c.Limits.Teams {
+		var parts []string
+		if l.MaxTasks > 0 {
+			parts = append(parts, plural(l.MaxTasks, "task"))
+		}
+		if l.MaxTurns > 0 {
+			parts = append(parts, plural(l.MaxTurns, "turn"))
+		}
+		teams[name] = cmp.Or(strings.Join(parts, ", "), "none")
+	}
+	if len(teams) > 0 {
+		lines["teams"] = teams
+	}
+	return lines
+}
+
+// defaultTurns is how many turns run at once on an App Server that has no limit.
+const defaultTurns = 16
+
+// scheduleLines are all schedules, each with when it fires next. "@every" counts
+// from when the daemon first sees it.
+func scheduleLines(c config.Config, teams []orchestrator.TeamFile) map[string]string {
+	specs := slices.Clone(c.Schedules)
+	for _, t := range teams {
+		if t.Team != nil {
+			specs = append(specs, schedule.OfTeam(t.Team)...)
+		}
+	}
+	now := time.Now().UTC().Truncate(time.Second)
+	lines := map[string]string{}
+	for _, spec := range specs {
+		line := spec.Cron + " " + cmp.Or(spec.TimeZone, "UTC")
+		times, err := schedule.Compile(spec.Cron, spec.TimeZone)
+		switch {
+		case err != nil: // it was told already
+			continue
+		case spec.Disabled:
+			line += ", disabled"
+		default:
+			if next := schedule.NextFires(spec, times, now, now, 1); len(next) > 0 {
+				line += ", next " + next[0].Scheduled.Format(clockTime)
+			}
+		}
+		lines[spec.Name] = line
+	}
+	return lines
+}
+
+// noticeKinds says what a target is told of.
+func noticeKinds(kinds []store.NoticeKind) string {
+	if len(kinds) == 0 {
+		return "everything"
+	}
+	names := make([]string, len(kinds))
+	for i, kind := range kinds {
+		names[i] = string(kind)
+	}
+	return strings.Join(names, ", ")
 }
 
 func secretPlace(s config.Secret) string {

@@ -158,10 +158,10 @@ func TestTargetsAreChecked(t *testing.T) {
 		}
 	}
 	a, b := Target{Webhook: "https://example.org/secret", SecretFile: "z"}, Target{Command: []string{"/bin/tell", "me"}}
-	if got := a.label(); !strings.HasPrefix(got, "example.org-") || strings.Contains(got, "secret") {
+	if got := a.Label(); !strings.HasPrefix(got, "example.org-") || strings.Contains(got, "secret") {
 		t.Errorf("got %s", got)
 	}
-	if got := b.label(); !strings.HasPrefix(got, "tell-") {
+	if got := b.Label(); !strings.HasPrefix(got, "tell-") {
 		t.Errorf("got %s", got)
 	}
 	n := New(Options{Store: noStore{}, Clock: realClock{}})

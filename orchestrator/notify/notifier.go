@@ -102,10 +102,10 @@ func (n *Notifier) SetTargets(targets []Target) error {
 		if err := t.Validate(); err != nil {
 			return err
 		}
-		if _, twice := byName[t.label()]; twice {
-			return fmt.Errorf("%w: two are called %s: give one of them another name", ErrTarget, t.label())
+		if _, twice := byName[t.Label()]; twice {
+			return fmt.Errorf("%w: two are called %s: give one of them another name", ErrTarget, t.Label())
 		}
-		byName[t.label()] = t
+		byName[t.Label()] = t
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()

@@ -57,8 +57,8 @@ type Target struct {
 	Timeout time.Duration
 }
 
-// label is Name, or something that stays the same while the target does and gives away no secret.
-func (t Target) label() string {
+// Label is Name, or something that stays the same while the target does and gives away no secret.
+func (t Target) Label() string {
 	if t.Name != "" {
 		return t.Name
 	}
