@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -53,4 +54,27 @@ func eventually(ctx context.Context, limit, pause time.Duration, is func() (bool
 			return context.Cause(ctx)
 		}
 	}
+}
+
+// post sends a document.
+func (d *daemon) post(ctx context.Context, path string, document any) (err error) {
+	body, err := json.Marshal(document)
+	if err != nil {
+		return err
+	}
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://daemon"+path, bytes.NewReader(body))
+	if err != nil {
+		return err
+	}
+	request.Header.Set("Content-Type", "application/json")
+	response, err := d.client.Do(request)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, response.Body.Close()) }()
+	text, err := io.ReadAll(response.Body)
+	if err == nil && response.StatusCode >= http.StatusBadRequest {
+		err = fmt.Errorf("%s: %s: %s", path, response.Status, text)
+	}
+	return err
 }

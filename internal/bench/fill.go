@@ -32,6 +32,7 @@ handoffs:
   - {from: planner, on: end_turn, to: coder}
   - {from: coder, on: end_turn, to: reviewer}
   - {from: reviewer, on: end_turn, to: succeeded}
+  - {from: "*", on: connection_lost, retry: {max: 2, backoff: 10h}}
   - {from: "*", on: "*", to: failed}
 `
 

@@ -55,7 +55,7 @@ func (s *Store) Create(ctx context.Context, state workflow.State, event workflow
 				return err
 			}
 		}
-		_, err := tx.ExecContext(ctx,
+		_, err := s.exec(ctx, tx,
 			`INSERT INTO tasks (id, idempotency_key, team, revision, status, version, state, created, updated, wake_at, parent, priority, batch, schedule)
 			 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 			state.Task, optional(key), state.Team, state.Revision, string(state.Status), state.Version,
@@ -89,7 +89,7 @@ func (s *Store) Commit(ctx context.Context, prev int64, state workflow.State, ev
 		return err
 	}
 	return s.write(ctx, "commit", func(tx *sql.Tx) error {
-		result, err := tx.ExecContext(ctx,
+		result, err := s.exec(ctx, tx,
 			"UPDATE tasks SET status = ?, version = ?, state = ?, updated = ?, wake_at = ?, place_open = ? WHERE id = ? AND version = ?",
 			string(state.Status), state.Version, string(enc.state), micros(state.Updated), wakeMicros(state.WakeAt), state.PlaceOpen(), state.Task, prev)
 		if err != nil {
@@ -114,7 +114,7 @@ func (s *Store) Commit(ctx context.Context, prev int64, state workflow.State, ev
 }
 
 func (s *Store) appendEvent(ctx context.Context, tx *sql.Tx, state workflow.State, event workflow.Event, enc encoded) error {
-	_, err := tx.ExecContext(ctx, "INSERT INTO events (task, seq, at, type, event, effects) VALUES (?, ?, ?, ?, ?, ?)",
+	_, err := s.exec(ctx, tx, "INSERT INTO events (task, seq, at, type, event, effects) VALUES (?, ?, ?, ?, ?, ?)",
 		state.Task, state.Version, micros(event.At), event.Body.EventType(), string(enc.event), string(enc.effects))
 	return s.fail(ctx, "append event", err)
 }
@@ -147,7 +147,7 @@ func (s *Store) markConversations(ctx context.Context, tx *sql.Tx, state workflo
 func (s *Store) takeConversation(ctx context.Context, tx *sql.Tx, rt workflow.Runtime, turn ActiveTurn, at time.Time) error {
 	const op = "take the conversation"
 	started := micros(at)
-	result, err := tx.ExecContext(ctx,
+	result, err := s.exec(ctx, tx,
 		`INSERT INTO runtimes (server, agent_id, conversation_id, cwd, mode, role, agent, task, raw, first_started, last_started, active_task, active_turn, active_attempt)
 		 VALUES (?, ?, ?, '', '', '', '', ?, x'', ?, ?, ?, ?, ?)
 		 ON CONFLICT DO UPDATE SET active_task = excluded.active_task, active_turn = excluded.active_turn, active_attempt = excluded.active_attempt
@@ -185,7 +185,7 @@ func (s *Store) giveBackConversations(ctx context.Context, tx *sql.Tx, state wor
 	if err != nil {
 		return fmt.Errorf("encode turn numbers: %w", err)
 	}
-	_, err = tx.ExecContext(ctx,
+	_, err = s.exec(ctx, tx,
 		`UPDATE runtimes SET active_task = NULL, active_turn = NULL, active_attempt = NULL
 		 WHERE active_task = ? AND active_turn NOT IN (SELECT value FROM json_each(?))`, state.Task, string(list))
 	return s.fail(ctx, "give the conversation back", err)

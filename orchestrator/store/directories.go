@@ -44,7 +44,7 @@ func family(task string) string {
 // markDirectories keeps tasks out of each other's directories.
 func (s *Store) markDirectories(ctx context.Context, tx *sql.Tx, state workflow.State, event workflow.Event) error {
 	if state.Status.Terminal() {
-		_, err := tx.ExecContext(ctx, "DELETE FROM workspace_locks WHERE task = ?", state.Task)
+		_, err := s.exec(ctx, tx, "DELETE FROM workspace_locks WHERE task = ?", state.Task)
 		return s.fail(ctx, "give the directory back", err)
 	}
 	body, ok := event.Body.(workflow.WorkspaceReady)
@@ -67,7 +67,7 @@ func (s *Store) markDirectories(ctx context.Context, tx *sql.Tx, state workflow.
 	if !errors.Is(err, sql.ErrNoRows) {
 		return s.fail(ctx, op, err)
 	}
-	_, err = tx.ExecContext(ctx, "INSERT OR REPLACE INTO workspace_locks (task, directory, lock, family) VALUES (?, ?, ?, ?)",
+	_, err = s.exec(ctx, tx, "INSERT OR REPLACE INTO workspace_locks (task, directory, lock, family) VALUES (?, ?, ?, ?)",
 		state.Task, body.Directory, string(body.Lock), family(state.Task))
 	return s.fail(ctx, op, err)
 }
@@ -78,7 +78,7 @@ func (s *Store) shareDirectory(ctx context.Context, tx *sql.Tx, state workflow.S
 	if state.WorkspaceOf == "" {
 		return nil
 	}
-	_, err := tx.ExecContext(ctx,
+	_, err := s.exec(ctx, tx,
 		"INSERT INTO workspace_locks (task, directory, lock, family) SELECT ?, directory, lock, family FROM workspace_locks WHERE task = ?",
 		state.Task, state.WorkspaceOf)
 	return s.fail(ctx, "share the directory", err)

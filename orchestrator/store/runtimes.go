@@ -45,7 +45,7 @@ type RuntimeFilter struct {
 // LastStarted and Active of rt are not looked at. Errors: ErrStorage.
 func (s *Store) SaveRuntime(ctx context.Context, rt Runtime, at time.Time) error {
 	return s.write(ctx, "save the runtime", func(tx *sql.Tx) error {
-		_, err := tx.ExecContext(ctx,
+		_, err := s.exec(ctx, tx,
 			`INSERT INTO runtimes (server, agent_id, conversation_id, cwd, mode, role, agent, task, raw, first_started, last_started)
 			 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 			 ON CONFLICT DO UPDATE SET cwd = excluded.cwd, mode = excluded.mode, role = excluded.role, agent = excluded.agent,

@@ -46,7 +46,9 @@ type Store struct {
 	writes *sql.DB // nil when open for reading only
 	// writing is held by the one transaction that writes. Whoever waits for it
 	// can be cancelled, which a wait inside SQLite cannot.
-	writing chan struct{}
+	writing  chan struct{}
+	queue    writeQueue
+	prepared preparedStatements
 	closed  atomic.Bool
 	faults  *faults // nil when open for reading only
 	// partly is set when the check at the start ran out of time.
@@ -174,6 +176,7 @@ func (s *Store) Close() error {
 		return nil
 	}
 	var errs []error
+	errs = append(errs, s.prepared.close())
 	for _, db := range []*sql.DB{s.reads, s.writes} {
 		if db != nil {
 			errs = append(errs, db.Close())
@@ -209,37 +212,6 @@ func (s *Store) check(ctx context.Context, limit time.Duration) error {
 	if result != "ok" {
 		return s.fail(ctx, "check the store", &damageError{result})
 	}
-	return nil
-}
-
-// write runs fn in the one transaction that may write. Everything that is
-// written goes through here. Errors of fn are returned as they are.
-func (s *Store) write(ctx context.Context, op string, fn func(tx *sql.Tx) error) (err error) {
-	if s.writes == nil {
-		return fmt.Errorf("%s: %w", op, ErrReadOnly)
-	}
-	select {
-	case s.writing <- struct{}{}:
-		defer func() { <-s.writing }()
-	case <-ctx.Done():
-		return s.fail(ctx, op, ctx.Err())
-	}
-	s.faults.before()
-	tx, err := s.writes.BeginTx(ctx, nil)
-	if err != nil {
-		return s.fail(ctx, op, err)
-	}
-	if err := fn(tx); err != nil {
-		if back := tx.Rollback(); back != nil && !errors.Is(back, sql.ErrTxDone) {
-			return errors.Join(err, s.fail(ctx, op, back))
-		}
-		return err
-	}
-	s.faults.middle()
-	if err := tx.Commit(); err != nil {
-		return s.fail(ctx, op, err)
-	}
-	s.faults.after()
 	return nil
 }
 
