@@ -41,6 +41,20 @@ func (b *bench) startDaemon(ctx context.Context, dir, server string, maxTurns in
 	if err != nil {
 		return nil, err
 	}
+	return b.connect(ctx, p, dir)
+}
+
+// startConfigured starts it with a configuration.
+func (b *bench) startConfigured(ctx context.Context, dir, file string) (*daemon, error) {
+	p, err := b.start(ctx, b.program, "serve", "--grace", "1s", "--config", file)
+	if err != nil {
+		return nil, err
+	}
+	return b.connect(ctx, p, dir)
+}
+
+// connect waits until a daemon listens.
+func (b *bench) connect(ctx context.Context, p *process, dir string) (*daemon, error) {
 	d := &daemon{process: p, dir: dir}
 	url, err := p.line(ctx, "listening at unix://")
 	if err != nil {

@@ -86,7 +86,7 @@ func measureLists(ctx context.Context, b *bench) (err error) {
 				return err
 			}
 		}
-		if err := b.timeList(ctx, d, fmt.Sprintf("List/tasks=%d/filter=by_end_of_id", n), fmt.Sprintf("/v1/tasks/%08d", n/10-1)); err != nil {
+		if err := b.timeList(ctx, d, fmt.Sprintf("List/tasks=%d/filter=by_end_of_id", n), fmt.Sprintf("/v1/tasks/%08d", n/2)); err != nil {
 			return err
 		}
 	}
