@@ -22,7 +22,7 @@ import (
 )
 
 // realModel is the model that the App Server finds at the scripted one.
-const realModel = "lmstudio/scripted-model"
+const realModel = "lmstudio/" + scriptedmodel.Model
 
 // measureReal measures how close the daemon keeps real App Servers to their own
 // ceiling, which the bare loop shows in the same run.
@@ -109,7 +109,8 @@ func (b *bench) realBare(ctx context.Context, urls []string, tasks int) (time.Du
 			return err
 		})
 	}
-	return time.Since(begin), errors.Join(group.Wait())
+	err := group.Wait()
+	return time.Since(begin), err
 }
 
 // realDaemon has the daemon use all servers.

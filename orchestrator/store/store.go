@@ -49,8 +49,8 @@ type Store struct {
 	writing  chan struct{}
 	queue    writeQueue
 	prepared preparedStatements
-	closed  atomic.Bool
-	faults  *faults // nil when open for reading only
+	closed   atomic.Bool
+	faults   *faults // nil when open for reading only
 	// partly is set when the check at the start ran out of time.
 	partly bool
 }
