@@ -77,20 +77,15 @@ func (rt *runtimeState) take(c *Client, frame Frame) {
 	in := incoming{frame: frame}
 	switch frame.Type {
 	case TypeLoopStatus:
-		var body struct {
-			LoopStatus LoopStatus `json:"loop_status"`
-		}
-		if json.Unmarshal(frame.Raw, &body) == nil {
-			in.loop = &body.LoopStatus
+		status := new(LoopStatus)
+		if json.Unmarshal(member(frame.Raw, "loop_status"), status) == nil {
+			in.loop = status
 			rt.loop.Store(in.loop)
 		}
 	case TypeDeviceStatus:
-		var body struct {
-			DeviceStatus json.RawMessage `json:"device_status"`
-		}
-		status := new(DeviceStatus)
-		if json.Unmarshal(frame.Raw, &body) == nil && json.Unmarshal(body.DeviceStatus, status) == nil {
-			status.Raw = body.DeviceStatus
+		raw, status := member(frame.Raw, "device_status"), new(DeviceStatus)
+		if json.Unmarshal(raw, status) == nil {
+			status.Raw = raw
 			in.device = status
 			rt.setDevice(status)
 		}

@@ -181,10 +181,10 @@ func (e *Engine) finish(ctx context.Context, key turnKey, finished workflow.Turn
 	if _, team, err := e.current(context.WithoutCancel(ctx), ent); err == nil {
 		if finished.Output, finished.OutputFile, err = e.keepOutput(ctx, key, team, finished.Output, finished.OutputFile); err != nil {
 			// What cannot be kept must not be taken for the whole.
-			e.handle(ctx, key.task, "keep the long output", err)
-			if len(before) > 0 {
+			if len(before) > 0 { // it has happened all the same
 				e.record(ctx, key, before[0].body)
 			}
+			e.handle(ctx, key.task, "keep the long output", err)
 			return
 		}
 	}
