@@ -133,7 +133,7 @@ func (e *Engine) runTurn(ctx context.Context, w *work) next {
 		if finished.Model == "" {
 			finished.Model = rec.modelName()
 		}
-		e.finish(ctx, w.key, finished, rec.acceptance.take()...)
+		e.finishAccepted(ctx, w.key, finished, rec.acceptance)
 	case errors.As(err, &notConsumed):
 		log.Warn().Err(err).Msg("the input was not consumed; it is sent again")
 		e.record(ctx, w.key, workflow.TurnReconciled{
@@ -171,8 +171,13 @@ func (e *Engine) runTurn(ctx context.Context, w *work) next {
 	return next{}
 }
 
-// finish records the end of an attempt, after what is to be recorded before it.
-func (e *Engine) finish(ctx context.Context, key turnKey, finished workflow.TurnFinished, before ...proposal) {
+// finish records the end of an attempt.
+func (e *Engine) finish(ctx context.Context, key turnKey, finished workflow.TurnFinished) {
+	e.finishAccepted(ctx, key, finished, nil)
+}
+
+// finishAccepted is finish for an attempt whose acceptance may not be recorded yet.
+func (e *Engine) finishAccepted(ctx context.Context, key turnKey, finished workflow.TurnFinished, accepted *acceptance) {
 	finished.Turn, finished.Attempt = key.turn, key.attempt
 	finished.Output = e.o.Redact.String(finished.Output) // before it is cut
 	finished.Cost, finished.Unpriced = e.price(finished.Model, finished.Usage)
@@ -181,14 +186,12 @@ func (e *Engine) finish(ctx context.Context, key turnKey, finished workflow.Turn
 	if _, team, err := e.current(context.WithoutCancel(ctx), ent); err == nil {
 		if finished.Output, finished.OutputFile, err = e.keepOutput(ctx, key, team, finished.Output, finished.OutputFile); err != nil {
 			// What cannot be kept must not be taken for the whole.
-			if len(before) > 0 { // it has happened all the same
-				e.record(ctx, key, before[0].body)
-			}
+			accepted.flush() // it has happened all the same
 			e.handle(ctx, key.task, "keep the long output", err)
 			return
 		}
 	}
-	e.record(ctx, key, finished, before...)
+	e.record(ctx, key, finished, accepted.take()...)
 }
 
 // record commits how an attempt ended, also while the engine stops.
