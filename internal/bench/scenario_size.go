@@ -76,7 +76,8 @@ func measureLists(ctx context.Context, b *bench) (err error) {
 	defer d.kill()
 	queries := map[string]string{
 		"all": "", "state": "state=cancelled", "states": "state=running,waiting", "rare_state": "state=waiting", "team": "team=bench", "other_team": "team=none",
-		"batch": "batch=BATCH", "schedule": "schedule=nightly", "team_and_state": "team=bench&state=cancelled", "no_match": "team=none&state=running",
+		"team_and_rare_state": "team=bench&state=waiting", "team_and_no_state": "team=bench&state=paused",
+		"ended": "state=succeeded,failed,cancelled", "batch": "batch=BATCH", "batch_and_state": "batch=BATCH&state=failed", "schedule": "schedule=nightly", "team_and_state": "team=bench&state=cancelled", "no_match": "team=none&state=running",
 		"deep":       "after=" + fmt.Sprintf("A%08d", n/10),
 		"deep_state": "state=cancelled&after=" + fmt.Sprintf("A%08d", n/10), "deep_team": "team=bench&after=" + fmt.Sprintf("A%08d", n/10),
 	}

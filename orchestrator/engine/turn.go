@@ -184,9 +184,11 @@ func (e *Engine) finishAccepted(ctx context.Context, key turnKey, finished workf
 	ent := e.acquire(key.task)
 	defer e.release(ent)
 	if _, team, err := e.current(context.WithoutCancel(ctx), ent); err == nil {
+		if len(finished.Output) > outputLimit(team) {
+			accepted.flush() // to keep the output may take long
+		}
 		if finished.Output, finished.OutputFile, err = e.keepOutput(ctx, key, team, finished.Output, finished.OutputFile); err != nil {
 			// What cannot be kept must not be taken for the whole.
-			accepted.flush() // it has happened all the same
 			e.handle(ctx, key.task, "keep the long output", err)
 			return
 		}

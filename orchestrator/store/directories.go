@@ -53,10 +53,15 @@ func (s *Store) markDirectories(ctx context.Context, tx *sql.Tx, state workflow.
 	}
 	const op = "take the directory"
 	busy := &DirectoryError{Directory: body.Directory}
+	// Who wants it alone minds all others; who shares it minds those alone who do not.
+	others := "lock = ?2 AND ?3 <> ?2"
+	if body.Lock == workflow.LockExclusive {
+		others = "?3 = ?2"
+	}
 	// One is within the other where it begins with it and a slash.
 	err := tx.QueryRowContext(ctx,
 		`SELECT task, directory FROM workspace_locks
-		 WHERE family <> ?1 AND (lock = ?2 OR ?3 = ?2)
+		 WHERE family <> ?1 AND `+others+`
 		   AND (substr(rtrim(directory, '/') || '/', 1, length(rtrim(?4, '/')) + 1) = rtrim(?4, '/') || '/'
 		     OR substr(rtrim(?4, '/') || '/', 1, length(rtrim(directory, '/')) + 1) = rtrim(directory, '/') || '/')
 		 ORDER BY rowid LIMIT 1`,
