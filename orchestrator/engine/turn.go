@@ -380,5 +380,5 @@ func (r *recorder) Progress(p Progress) {
 }
 
 func (e *Engine) publishProgress(key turnKey, node string, p Progress) {
-	e.hub.publish(Update{Task: key.task, Progress: &TurnProgress{Turn: key.turn, Attempt: key.attempt, Node: node, Progress: p}})
+	e.hub.publish(Update{Task: key.task, Progress: &TurnProgress{Turn: key.turn, Attempt: key.attempt, Node: node, Progress: p, Encoded: &Encoded{}}})
 }
