@@ -47,6 +47,8 @@ type Store struct {
 	// writing is held by the one transaction that writes. Whoever waits for it
 	// can be cancelled, which a wait inside SQLite cannot.
 	writing  chan struct{}
+	// stateOf reads the state of a task; it is what is read most.
+	stateOf  *sql.Stmt
 	queue    writeQueue
 	prepared preparedStatements
 	closed   atomic.Bool
@@ -93,7 +95,12 @@ func Open(ctx context.Context, o Options) (_ *Store, err error) {
 	if s.reads, err = openDB(s.file(), "ro", readConns); err != nil {
 		return nil, s.fail(ctx, "open the store", err)
 	}
-	return s, nil
+	return s, s.prepareReads(ctx)
+}
+
+func (s *Store) prepareReads(ctx context.Context) (err error) {
+	s.stateOf, err = s.reads.PrepareContext(ctx, "SELECT state FROM tasks WHERE id = ?")
+	return s.fail(ctx, "open the store", err)
 }
 
 // makePrivate makes an empty file that only its owner can read, where there is
@@ -132,7 +139,10 @@ func OpenReader(ctx context.Context, dir string) (_ *Store, err error) {
 	if s.reads, err = openDB(s.file(), "ro", readConns); err != nil {
 		return nil, s.fail(ctx, "open the store", err)
 	}
-	return s, s.checkSchema(ctx)
+	if err := s.checkSchema(ctx); err != nil {
+		return nil, err
+	}
+	return s, s.prepareReads(ctx)
 }
 
 // openDB opens a pool. Mode is SQLite's: "rwc" makes the file, "ro" cannot write.
@@ -177,6 +187,9 @@ func (s *Store) Close() error {
 	}
 	var errs []error
 	errs = append(errs, s.prepared.close())
+	if s.stateOf != nil {
+		errs = append(errs, s.stateOf.Close())
+	}
 	for _, db := range []*sql.DB{s.reads, s.writes} {
 		if db != nil {
 			errs = append(errs, db.Close())

@@ -76,7 +76,7 @@ func (s *Store) Task(ctx context.Context, id string) (workflow.State, error) {
 
 func (s *Store) state(ctx context.Context, id string) (workflow.State, error) {
 	var text []byte
-	err := s.reads.QueryRowContext(ctx, "SELECT state FROM tasks WHERE id = ?", id).Scan(&text)
+	err := s.stateOf.QueryRowContext(ctx, id).Scan(&text)
 	if errors.Is(err, sql.ErrNoRows) {
 		return workflow.State{}, fmt.Errorf("task %q: %w", id, ErrNotFound)
 	}
