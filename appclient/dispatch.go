@@ -59,9 +59,9 @@ func (c *Client) resolve(frame Frame) {
 // incoming is a frame of a runtime with what the reader has already decoded of it.
 type incoming struct {
 	frame    Frame
-	loop     *LoopStatus
+	loop     *lazy[LoopStatus]
 	approval *ApprovalRequest // of a control_request
-	device   *DeviceStatus
+	device   *lazy[DeviceStatus]
 
 	// The rest comes from this client itself.
 	ack     bool         // frame answers the turn's input
@@ -77,17 +77,14 @@ func (rt *runtimeState) take(c *Client, frame Frame) {
 	in := incoming{frame: frame}
 	switch frame.Type {
 	case TypeLoopStatus:
-		status := new(LoopStatus)
-		if json.Unmarshal(member(frame.Raw, "loop_status"), status) == nil {
-			in.loop = status
+		if raw := member(frame.Raw, "loop_status"); raw != nil {
+			in.loop = &lazy[LoopStatus]{raw: raw}
 			rt.loop.Store(in.loop)
 		}
 	case TypeDeviceStatus:
-		raw, status := member(frame.Raw, "device_status"), new(DeviceStatus)
-		if json.Unmarshal(raw, status) == nil {
-			status.Raw = raw
-			in.device = status
-			rt.setDevice(status)
+		if raw := member(frame.Raw, "device_status"); raw != nil {
+			in.device = &lazy[DeviceStatus]{raw: raw, finish: func(s *DeviceStatus) { s.Raw = raw }}
+			rt.setDevice(in.device)
 		}
 	case TypeControlRequest:
 		request := new(ApprovalRequest)

@@ -78,8 +78,8 @@ func (f *fold) take(in incoming) *Delta {
 	case TypeQueue:
 		f.queue(in.frame)
 	case TypeLoopStatus:
-		if in.loop != nil {
-			f.loop(in.loop)
+		if status := in.loop.get(); status != nil {
+			f.loop(status)
 		}
 	case TypeTurnFinished:
 		f.finished(in.frame)
