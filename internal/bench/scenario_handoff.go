@@ -25,7 +25,7 @@ func (l load) name() string {
 
 func (b *bench) loads() []load {
 	if b.quick {
-		return []load{{20, 1, 0}, {1500, 128, 0}}
+		return []load{{200, 1, 0}, {600, 128, 0}}
 	}
 	return []load{{100, 1, 0}, {300, 16, 0}, {600, 128, 0}, {1500, 1000, 0}, {1000, 1000, time.Second}}
 }

@@ -46,13 +46,15 @@ type Store struct {
 	writes *sql.DB // nil when open for reading only
 	// writing is held by the one transaction that writes. Whoever waits for it
 	// can be cancelled, which a wait inside SQLite cannot.
-	writing  chan struct{}
+	writing chan struct{}
 	// stateOf reads the state of a task; it is what is read most.
 	stateOf  *sql.Stmt
 	queue    writeQueue
 	prepared preparedStatements
-	closed   atomic.Bool
-	faults   *faults // nil when open for reading only
+	// checkpoints is nil when open for reading only.
+	checkpoints *checkpointer
+	closed      atomic.Bool
+	faults      *faults // nil when open for reading only
 	// partly is set when the check at the start ran out of time.
 	partly bool
 }
@@ -95,7 +97,10 @@ func Open(ctx context.Context, o Options) (_ *Store, err error) {
 	if s.reads, err = openDB(s.file(), "ro", readConns); err != nil {
 		return nil, s.fail(ctx, "open the store", err)
 	}
-	return s, s.prepareReads(ctx)
+	if err := s.prepareReads(ctx); err != nil {
+		return nil, err
+	}
+	return s, s.fail(ctx, "open the store", s.startCheckpoints())
 }
 
 func (s *Store) prepareReads(ctx context.Context) (err error) {
@@ -160,6 +165,7 @@ func openDB(file, mode string, conns int) (*sql.DB, error) {
 	} else {
 		query.Set("_journal_mode", "WAL")
 		query.Set("_synchronous", "FULL")
+		query.Set("_pragma", fmt.Sprintf("wal_autocheckpoint(%d)", mostLogPages))
 	}
 	name := url.URL{Scheme: "file", Path: file, RawQuery: query.Encode()}
 	connector, err := sqlite.NewConnector(name.String())
@@ -186,7 +192,7 @@ func (s *Store) Close() error {
 		return nil
 	}
 	var errs []error
-	errs = append(errs, s.prepared.close())
+	errs = append(errs, s.checkpoints.close(), s.prepared.close())
 	if s.stateOf != nil {
 		errs = append(errs, s.stateOf.Close())
 	}

@@ -117,6 +117,7 @@ func (s *Store) commitTogether(writes []*pendingWrite) {
 		}
 	}()
 	s.prepared.prepare(s.writes)
+	s.checkpoints.wrote(len(writes))
 	if len(writes) > 1 && s.tryTogether(writes) {
 		return
 	}
