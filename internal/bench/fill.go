@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/rs/zerolog"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/seed-e05a5b32/orchestrator/orchestrator"
 	"github.com/seed-e05a5b32/orchestrator/orchestrator/store"
@@ -95,12 +96,15 @@ func (b *bench) submitted(ctx context.Context, dir string, n int) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, o.Close(context.WithoutCancel(ctx))) }()
+	var group errgroup.Group
+	group.SetLimit(64)
 	for range n {
-		if _, _, err := o.Submit(ctx, orchestrator.Submission{Team: team, Input: input}); err != nil {
+		group.Go(func() error {
+			_, _, err := o.Submit(ctx, orchestrator.Submission{Team: team, Input: input})
 			return err
-		}
+		})
 	}
-	return nil
+	return group.Wait()
 }
 
 // tasks are written one after the other, the oldest first, with IDs that begin with the prefix.
@@ -109,9 +113,12 @@ func (k *kept) tasks(ctx context.Context, prefix string, n int, batch, schedule 
 	if err != nil {
 		return err
 	}
+	var group errgroup.Group
+	group.SetLimit(64) // they are committed together
 	for i := range n {
 		task := fmt.Sprintf("%s%08d", prefix, i)
 		k.at = k.at.Add(time.Microsecond)
+		at := k.at
 		bodies := append([]workflow.EventBody{workflow.TaskSubmitted{
 			Task: task, Team: k.team.Name, Revision: k.team.Revision, Input: input, Batch: batch, Schedule: schedule,
 		}}, events(task)...)
@@ -119,17 +126,18 @@ func (k *kept) tasks(ctx context.Context, prefix string, n int, batch, schedule 
 		var event workflow.Event
 		var effects []workflow.Effect
 		for _, body := range bodies {
-			event = workflow.Event{At: k.at, Body: body}
+			event = workflow.Event{At: at, Body: body}
 			if state, effects, err = workflow.Decide(k.team, state, event); err != nil {
 				return err
 			}
 		}
 		// What a daemon reads of a task is its state: the events before it are left out.
-		if _, _, err := k.store.Create(ctx, state, event, effects, ""); err != nil {
+		group.Go(func() error {
+			_, _, err := k.store.Create(ctx, state, event, effects, "")
 			return err
-		}
+		})
 	}
-	return nil
+	return group.Wait()
 }
 
 // inFlight is a task whose first turn runs.

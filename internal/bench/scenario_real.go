@@ -55,7 +55,7 @@ func measureReal(ctx context.Context, b *bench) error {
 }
 
 // realPools are the numbers of App Servers.
-func (b *bench) realPools() []int { return []int{1} }
+func (b *bench) realPools() []int { return []int{1, 3} }
 
 // realAtOnce is how many turns run at once on each server.
 const realAtOnce = 8

@@ -7,6 +7,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"strings"
@@ -23,20 +24,23 @@ func serveScripted(ctx context.Context, args []string, out io.Writer) (err error
 	var chunks int
 	flags := flag.NewFlagSet("scripted", flag.ContinueOnError)
 	flags.StringVar(&listen, "listen", "127.0.0.1:0", "the address")
-	flags.DurationVar(&delay, "delay", 0, "how long a turn takes")
+	flags.DurationVar(&delay, "delay", 0, "how long a turn takes: between a half and one and a half of it")
 	flags.IntVar(&chunks, "chunks", 1, "how many pieces an answer has")
 	flags.DurationVar(&pause, "pause", 0, "the pause after each")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
-	answer := apptest.Turn{{Say: strings.Repeat("word ", chunks), ChunkDelay: pause}}
-	if delay > 0 {
-		answer = append(apptest.Turn{{Delay: delay}}, answer...)
-	}
+	say := apptest.Step{Say: strings.Repeat("word ", chunks), ChunkDelay: pause}
 	seen := newHandoffs()
 	server, err := apptest.New(apptest.Options{
 		Listen: listen, MaxQueuedFrames: 1 << 20,
-		Answer: func(apptest.AskedTurn) (apptest.Turn, bool) { return answer, true },
+		Answer: func(apptest.AskedTurn) (apptest.Turn, bool) {
+			if delay == 0 {
+				return apptest.Turn{say}, true
+			}
+			// Those that begin together must not end together.
+			return apptest.Turn{{Delay: delay/2 + rand.N(delay)}, say}, true
+		},
 		Wire: func(f apptest.Frame, at time.Time) {
 			seen.wire(f.Connection, f.FromClient, f.Data, at)
 		},
