@@ -32,7 +32,7 @@ func runBare(ctx context.Context, args []string, out io.Writer) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, client.Close()) }()
+	defer func() { err = errors.Join(err, client.Close()) }() //nolint:contextcheck // it bounds itself
 	agents := make([]string, turns)
 	for i := range agents {
 		session, err := client.StartRuntime(ctx, appclient.RuntimeStart{

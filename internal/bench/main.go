@@ -54,7 +54,6 @@ type options struct {
 	quick   bool
 	letta   string
 	stored  string
-	keep    bool
 	profile string
 }
 
@@ -116,7 +115,6 @@ type bench struct {
 	program string // the orchestrator
 	results *results
 	log     io.Writer
-	dirs    int // data directories so far
 }
 
 func (o options) measure(ctx context.Context, out, errOut io.Writer) (err error) {

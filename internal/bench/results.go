@@ -160,15 +160,6 @@ func (r *results) of(name, unit string) []float64 {
 	return values
 }
 
-// median is the middle one of the values of a thing; ok is false where there is none.
-func (r *results) median(name, unit string) (value float64, ok bool) {
-	values := r.of(name, unit)
-	if len(values) == 0 {
-		return 0, false
-	}
-	return values[len(values)/2], true
-}
-
 // file is the name under which a result is stored.
 func (r *results) file() string {
 	day, clock, _ := strings.Cut(r.machine.date, "T")

@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"path/filepath"
+	"os"
 	"strconv"
 	"time"
 )
@@ -158,8 +158,5 @@ type taskPage struct {
 	Next string `json:"next"`
 }
 
-// newDataDir is the path of a data directory that is not there yet.
-func (b *bench) newDataDir() (string, error) {
-	b.dirs++
-	return filepath.Join(b.dir, "data"+strconv.Itoa(b.dirs)), nil
-}
+// newDataDir makes a directory.
+func (b *bench) newDataDir() (string, error) { return os.MkdirTemp(b.dir, "data-") }

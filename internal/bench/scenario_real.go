@@ -76,7 +76,7 @@ func (b *bench) realRound(ctx context.Context, servers, tasks int, run func(ctx 
 		if err := os.MkdirAll(home, 0o700); err != nil {
 			return 0, err
 		}
-		s, err := realserver.Start(b.letta, home, realserver.Environment(home, model.URL()))
+		s, err := realserver.Start(b.letta, home, realserver.Environment(home, model.URL())) //nolint:contextcheck // it is killed below
 		if err != nil {
 			return 0, err
 		}

@@ -92,7 +92,7 @@ func (e *Engine) acceptSoon(key turnKey, a *acceptance) bool {
 			return
 		}
 		ctx = context.WithoutCancel(ctx)
-		_, err := e.applyAll(ctx, key.task, a.proposal)
+		err := e.applyAll(ctx, key.task, a.proposal)
 		if _, already := errors.AsType[*workflow.TransitionError](err); already {
 			return // it was stored although the store failed
 		}

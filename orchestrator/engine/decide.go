@@ -140,12 +140,13 @@ func (e *Engine) applyThen(ctx context.Context, task string, body workflow.Event
 // applyAll is apply for several events, which are decided one after the other and
 // committed together. One that Decide refuses is left out, unless it is the last;
 // its error is returned then.
-func (e *Engine) applyAll(ctx context.Context, task string, proposals ...proposal) (workflow.State, error) {
+func (e *Engine) applyAll(ctx context.Context, task string, proposals ...proposal) error {
 	ent := e.acquire(task)
 	defer e.release(ent)
 	ent.mu.Lock()
 	defer ent.mu.Unlock()
-	return e.decideAgain(ctx, ent, e.o.Store, proposals...)
+	_, err := e.decideAgain(ctx, ent, e.o.Store, proposals...)
+	return err
 }
 
 // proposal is an event that is to be decided.

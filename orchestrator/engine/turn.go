@@ -198,7 +198,7 @@ func (e *Engine) finishAccepted(ctx context.Context, key turnKey, finished workf
 
 // record commits how an attempt ended, also while the engine stops.
 func (e *Engine) record(ctx context.Context, key turnKey, body workflow.EventBody, before ...proposal) {
-	_, err := e.applyAll(context.WithoutCancel(ctx), key.task, append(before, proposal{body: body})...)
+	err := e.applyAll(context.WithoutCancel(ctx), key.task, append(before, proposal{body: body})...)
 	e.handle(ctx, key.task, "record the end of the turn", err)
 }
 
@@ -358,7 +358,7 @@ func (r *recorder) Sending(ctx context.Context, clientMessageID string, rt workf
 		if err := r.engine.talk(r.work, rt); err != nil {
 			return err
 		}
-		_, err := r.engine.applyAll(ctx, r.key.task, proposal{
+		err := r.engine.applyAll(ctx, r.key.task, proposal{
 			body:    workflow.TurnSending{Turn: r.key.turn, Attempt: r.key.attempt, ClientMessageID: clientMessageID, Runtime: rt},
 			runtime: r.started,
 		})

@@ -139,10 +139,10 @@ func (a *attempt) turn(ctx context.Context, session *appclient.Session, s sendin
 		},
 		StallTimeout: silence, AbortGrace: a.r.opts.AbortGrace,
 	}
-	result, err := session.RunTurn(turnCtx, turn)
+	result, err := session.RunTurn(turnCtx, turn) //nolint:contextcheck // turnCtx is a child of ctx
 	if errors.Is(err, appclient.ErrConnectionLost) && started && second != nil && recorded == nil {
 		// An input that was queued may be followed by the end of the turn before it.
-		result, err = a.takeOver(turnCtx, second, turn, result, err)
+		result, err = a.takeOver(turnCtx, second, turn, result, err) //nolint:contextcheck // turnCtx is a child of ctx
 	}
 	a.calls.close()
 	recorded = cmp.Or(recorded, a.brokenBy())

@@ -37,7 +37,7 @@ func (p *preparedStatements) prepare(db *sql.DB) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for text := range p.wanted {
-		if ready, err := db.PrepareContext(context.Background(), text); err == nil {
+		if ready, err := db.PrepareContext(context.Background(), text); err == nil { //nolint:sqlclosecheck // close does
 			if p.ready == nil {
 				p.ready = map[string]*sql.Stmt{}
 			}
@@ -61,7 +61,7 @@ func (p *preparedStatements) close() error {
 // exec is tx.ExecContext for a statement whose text is always the same.
 func (s *Store) exec(ctx context.Context, tx *sql.Tx, statement string, args ...any) (sql.Result, error) {
 	if ready := s.prepared.get(statement); ready != nil {
-		return tx.StmtContext(ctx, ready).ExecContext(ctx, args...)
+		return tx.StmtContext(ctx, ready).ExecContext(ctx, args...) //nolint:sqlclosecheck // it ends with the transaction
 	}
 	return tx.ExecContext(ctx, statement, args...)
 }

@@ -100,7 +100,7 @@ func Open(ctx context.Context, o Options) (_ *Store, err error) {
 	if err := s.prepareReads(ctx); err != nil {
 		return nil, err
 	}
-	return s, s.fail(ctx, "open the store", s.startCheckpoints())
+	return s, s.fail(ctx, "open the store", s.startCheckpoints()) //nolint:contextcheck // they end with the store
 }
 
 func (s *Store) prepareReads(ctx context.Context) (err error) {

@@ -95,7 +95,7 @@ func (s *Store) write(ctx context.Context, op string, fn func(tx *sql.Tx) error)
 	case s.writing <- struct{}{}:
 		defer func() { <-s.writing }()
 		for !w.ended() {
-			s.commitTogether(s.queue.take())
+			s.commitTogether(s.queue.take()) //nolint:contextcheck // it is for several, none of which ends it
 		}
 	case <-w.done:
 	case <-ctx.Done():
