@@ -46,7 +46,7 @@ func (b *bench) conclude(ctx context.Context, out io.Writer) error {
 func (b *bench) compare(ctx context.Context, out io.Writer, before, now string) error {
 	var table, list bytes.Buffer
 	for into, format := range map[*bytes.Buffer]string{&table: "text", &list: "csv"} {
-		cmd := exec.CommandContext(ctx, "go", "run", benchstat, "-format", format, "before="+before, "now="+now)
+		cmd := exec.CommandContext(ctx, "go", "run", benchstat, "-ignore", "date,commit,disk,toolchain,memory,processors,command", "-format", format, "before="+before, "now="+now)
 		var said bytes.Buffer
 		cmd.Dir, cmd.Stdout, cmd.Stderr = b.dir, into, &said
 		if err := cmd.Run(); err != nil {
