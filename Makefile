@@ -46,8 +46,8 @@ chaos: ## kill the daemon and the App Server, cut the network, count what was lo
 fuzz: ## fuzz every parser for FUZZTIME each
 	@./scripts/fuzz.sh $(FUZZTIME)
 
-bench: ## run the benchmarks
-	$(GO) test -run '^$$' -bench . -benchmem ./...
+bench: ## measure speed and memory, compare with the last result, write the table of docs/performance.md (ONLY=part ROUNDS=n QUICK=1 REAL=0)
+	@ONLY="$(ONLY)" ROUNDS="$(ROUNDS)" QUICK="$(QUICK)" REAL="$(REAL)" ./scripts/bench.sh
 
 generate: ## regenerate what is generated: docs, golden files, the client of the API
 	$(GO) test ./workflow ./workflow/graph ./orchestrator/teamtest ./orchestrator/config ./orchestrator/api -update

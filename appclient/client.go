@@ -77,6 +77,7 @@ func newClient(cfg Config, info ServerInfo) *Client {
 		close(c.onFrameDone)
 	} else {
 		subscription := c.Frames()
+		subscription.wants = cfg.Wants
 		go c.observe(subscription)
 	}
 	return c
@@ -152,6 +153,9 @@ func (c *Client) publish(frame Frame) {
 	subscribers := c.subscribers
 	c.subMu.Unlock()
 	for _, s := range subscribers {
+		if s.wants != nil && !s.wants(frame) {
+			continue
+		}
 		s.queue.push(frame, int64(len(frame.Raw)))
 	}
 }

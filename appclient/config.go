@@ -51,6 +51,9 @@ type Config struct {
 	// goroutine that is not the reader, so it may take its time. One that falls more than QueueLimit
 	// behind is called no more; see Client.OnFrameErr.
 	OnFrame func(Frame)
+	// Wants says which frames OnFrame is called for; nil is all. It is called on the
+	// reader's goroutine for every frame, and must not wait.
+	Wants func(Frame) bool
 	// HTTPClient connects, for own TLS settings or dialers; a plain one when nil.
 	// It must have no Timeout.
 	HTTPClient *http.Client

@@ -2,6 +2,7 @@
 package appclient
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -41,17 +42,28 @@ func (c *Client) attach(ctx context.Context, channel Channel, conn *websocket.Co
 	return nil
 }
 
+// keptBuffer is the largest buffer that is kept for the next frame, in bytes.
+const keptBuffer = 1 << 20
+
 // read takes frames from one socket until it ends, and never waits for a consumer:
 // the server cuts clients that read slowly.
 func (c *Client) read(s *socket) {
+	var buffer bytes.Buffer
 	for {
-		_, data, err := s.conn.Read(context.Background())
+		buffer.Reset()
+		_, message, err := s.conn.Reader(context.Background())
+		if err == nil {
+			_, err = buffer.ReadFrom(message)
+		}
 		if err != nil {
 			c.end(lostError(s.channel, err, s.frames.Load()))
 			return
 		}
 		s.frames.Store(true)
-		frame := DecodeFrame(s.channel, data)
+		frame := DecodeFrame(s.channel, bytes.Clone(buffer.Bytes())) // no longer than it is: frames are kept
+		if buffer.Cap() > keptBuffer {
+			buffer = bytes.Buffer{}
+		}
 		frame.ReceivedAt = time.Now()
 		c.dispatch(frame)
 	}

@@ -59,9 +59,9 @@ func (c *Client) resolve(frame Frame) {
 // incoming is a frame of a runtime with what the reader has already decoded of it.
 type incoming struct {
 	frame    Frame
-	loop     *LoopStatus
+	loop     *lazy[LoopStatus]
 	approval *ApprovalRequest // of a control_request
-	device   *DeviceStatus
+	device   *lazy[DeviceStatus]
 
 	// The rest comes from this client itself.
 	ack     bool         // frame answers the turn's input
@@ -77,22 +77,14 @@ func (rt *runtimeState) take(c *Client, frame Frame) {
 	in := incoming{frame: frame}
 	switch frame.Type {
 	case TypeLoopStatus:
-		var body struct {
-			LoopStatus LoopStatus `json:"loop_status"`
-		}
-		if json.Unmarshal(frame.Raw, &body) == nil {
-			in.loop = &body.LoopStatus
+		if raw := member(frame.Raw, "loop_status"); raw != nil {
+			in.loop = &lazy[LoopStatus]{raw: raw}
 			rt.loop.Store(in.loop)
 		}
 	case TypeDeviceStatus:
-		var body struct {
-			DeviceStatus json.RawMessage `json:"device_status"`
-		}
-		status := new(DeviceStatus)
-		if json.Unmarshal(frame.Raw, &body) == nil && json.Unmarshal(body.DeviceStatus, status) == nil {
-			status.Raw = body.DeviceStatus
-			in.device = status
-			rt.setDevice(status)
+		if raw := member(frame.Raw, "device_status"); raw != nil {
+			in.device = &lazy[DeviceStatus]{raw: raw, finish: func(s *DeviceStatus) { s.Raw = raw }}
+			rt.setDevice(in.device)
 		}
 	case TypeControlRequest:
 		request := new(ApprovalRequest)

@@ -61,14 +61,11 @@ func (f *fold) waiting() bool {
 // take takes in one frame and returns its delta, if it has one.
 func (f *fold) take(in incoming) *Delta {
 	if in.frame.Type == TypeStreamDelta {
-		var body struct {
-			Delta      json.RawMessage `json:"delta"`
-			SubagentID string          `json:"subagent_id"`
-		}
-		if json.Unmarshal(in.frame.Raw, &body) != nil {
+		raw := member(in.frame.Raw, "delta")
+		if raw == nil {
 			return nil
 		}
-		delta := DecodeDelta(body.Delta)
+		delta := DecodeDelta(raw)
 		if in.frame.SubagentID == "" {
 			f.delta(&delta)
 		}
@@ -81,8 +78,8 @@ func (f *fold) take(in incoming) *Delta {
 	case TypeQueue:
 		f.queue(in.frame)
 	case TypeLoopStatus:
-		if in.loop != nil {
-			f.loop(in.loop)
+		if status := in.loop.get(); status != nil {
+			f.loop(status)
 		}
 	case TypeTurnFinished:
 		f.finished(in.frame)

@@ -33,8 +33,23 @@ func (s *Session) FollowTurn(ctx context.Context, turn Turn) (*RunningTurn, erro
 	if err := needID("client_message_id", turn.ClientMessageID); err != nil {
 		return nil, fmt.Errorf("follow turn: %w", err)
 	}
+	return s.followTurn(ctx, turn, false)
+}
+
+// StandBy is FollowTurn for who only wants to take the turn over if need be: what
+// comes is kept and not read before TakeOver, which costs next to nothing. So the
+// turn is not over before that, or before ctx ends.
+func (s *Session) StandBy(ctx context.Context, turn Turn) (*RunningTurn, error) {
+	if err := needID("client_message_id", turn.ClientMessageID); err != nil {
+		return nil, fmt.Errorf("stand by a turn: %w", err)
+	}
+	return s.followTurn(ctx, turn, true)
+}
+
+func (s *Session) followTurn(ctx context.Context, turn Turn, standBy bool) (*RunningTurn, error) {
 	t := s.newTurn(turn.withDefaults(), false)
 	t.watching.Store(true)
+	t.standingBy.Store(standBy)
 	if err := s.claim(t, func() { t.runFollowing(ctx) }); err != nil {
 		t.cancelApprovals()
 		return nil, fmt.Errorf("follow turn: %w", err)
@@ -50,18 +65,19 @@ func (s *Session) FollowTurn(ctx context.Context, turn Turn) (*RunningTurn, erro
 func (t *RunningTurn) TakeOver(turn Turn) {
 	turn.ClientMessageID = t.id
 	turn = turn.withDefaults()
+	t.standingBy.Store(false)
 	t.mailbox.push(incoming{takeOver: &turn}, 0)
 }
 
 // runFollowing follows the turn on its own goroutine.
 func (t *RunningTurn) runFollowing(ctx context.Context) {
-	l := &turnLoop{RunningTurn: t, client: t.session.client, asked: make(map[string]string)}
+	l := &turnLoop{RunningTurn: t, unread: t.standingBy.Load(), client: t.session.client, asked: make(map[string]string)}
 	l.fold.acknowledges = l.client.acknowledges()
 	l.fold.result.Runtime, l.fold.result.ClientMessageID = t.session.Runtime(), t.id
 	if l.fold.acknowledges {
 		l.fold.answer(DispositionStarted)
 	}
-	if status := t.session.rt.loop.Load(); status != nil {
+	if status := t.session.rt.loop.Load().get(); status != nil {
 		l.fold.loop(status)
 	}
 	l.lastFrame = time.Now()

@@ -78,9 +78,12 @@ type envelope struct {
 // this package does not understand must not end a connection.
 func DecodeFrame(channel Channel, data []byte) Frame {
 	frame := Frame{Channel: channel, Raw: data}
-	var env envelope
-	if err := json.Unmarshal(data, &env); err != nil {
-		env = looseEnvelope(data)
+	env, ok := quickEnvelope(data)
+	if !ok {
+		env = envelope{}
+		if err := json.Unmarshal(data, &env); err != nil {
+			env = looseEnvelope(data)
+		}
 	}
 	frame.Type, frame.RequestID, frame.SubagentID, frame.EventSeq = env.Type, env.RequestID, env.SubagentID, env.EventSeq
 	frame.key = env.Key

@@ -29,6 +29,24 @@ const itemOverhead = 256
 func (q *queue[T]) push(item T, size int64) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	q.add(item, size)
+	q.signal()
+}
+
+// maxQuiet is how many items may wait for a consumer who is not woken.
+const maxQuiet = 512
+
+// pushQuietly is push for a consumer who need not look soon.
+func (q *queue[T]) pushQuietly(item T, size int64) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.add(item, size); len(q.items) >= maxQuiet || q.err != nil {
+		q.signal()
+	}
+}
+
+// add needs q.mu.
+func (q *queue[T]) add(item T, size int64) {
 	if q.err != nil {
 		return
 	}
@@ -39,7 +57,6 @@ func (q *queue[T]) push(item T, size int64) {
 	} else {
 		q.items, q.sizes, q.bytes = append(q.items, item), append(q.sizes, size), q.bytes+size
 	}
-	q.signal()
 }
 
 // close ends the queue with err after the items that are in it.

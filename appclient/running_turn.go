@@ -22,6 +22,8 @@ type RunningTurn struct {
 	events  *queue[Event] // nil when nobody follows
 	// watching says that the turn is only watched, see Session.FollowTurn.
 	watching atomic.Bool
+	// standingBy says that nobody is to be woken for what comes, see Session.StandBy.
+	standingBy atomic.Bool
 	// aborting tells the reader's goroutine to answer tool calls with an error.
 	aborting  atomic.Bool
 	abort     chan struct{}

@@ -13,8 +13,8 @@ import (
 type runtimeState struct {
 	runtime Runtime
 	raw     json.RawMessage
-	loop    atomic.Pointer[LoopStatus]
-	device  atomic.Pointer[DeviceStatus]
+	loop    atomic.Pointer[lazy[LoopStatus]]
+	device  atomic.Pointer[lazy[DeviceStatus]]
 
 	mu       sync.Mutex
 	sessions int
@@ -96,7 +96,7 @@ func (c *Client) retire(runtime Runtime) {
 	}
 }
 
-func (rt *runtimeState) setDevice(status *DeviceStatus) {
+func (rt *runtimeState) setDevice(status *lazy[DeviceStatus]) {
 	rt.device.Store(status)
 	rt.mu.Lock()
 	defer rt.mu.Unlock()
@@ -147,7 +147,11 @@ func (rt *runtimeState) forward(c *Client, in incoming) {
 		return // the request that sent the input takes it
 	}
 	if rt.turn != nil {
-		rt.turn.mailbox.push(in, int64(len(in.frame.Raw)))
+		if rt.turn.standingBy.Load() {
+			rt.turn.mailbox.pushQuietly(in, int64(len(in.frame.Raw)))
+		} else {
+			rt.turn.mailbox.push(in, int64(len(in.frame.Raw)))
+		}
 		return
 	}
 	rt.idleApprovals(c, in)
@@ -158,9 +162,10 @@ func (rt *runtimeState) idleApprovals(c *Client, in incoming) {
 	switch {
 	case in.approval != nil:
 		rt.answerIdle(c, *in.approval)
-	case in.device != nil:
-		open := make(map[string]bool, len(in.device.Pending))
-		for _, request := range in.device.Pending {
+	case in.device != nil && (rt.approve != nil || len(rt.idle) > 0):
+		pending := in.device.get().pending()
+		open := make(map[string]bool, len(pending))
+		for _, request := range pending {
 			open[request.RequestID] = true
 			rt.answerIdle(c, request)
 		}

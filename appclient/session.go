@@ -39,7 +39,7 @@ func (s *Session) Client() *Client { return s.client }
 
 // DeviceStatus is the last device status seen; the zero value when none was.
 func (s *Session) DeviceStatus() DeviceStatus {
-	if status := s.rt.device.Load(); status != nil {
+	if status := s.rt.device.Load().get(); status != nil {
 		return *status
 	}
 	return DeviceStatus{}
@@ -47,7 +47,7 @@ func (s *Session) DeviceStatus() DeviceStatus {
 
 // LoopStatus is the last loop status seen; the zero value when none was.
 func (s *Session) LoopStatus() LoopStatus {
-	if status := s.rt.loop.Load(); status != nil {
+	if status := s.rt.loop.Load().get(); status != nil {
 		return *status
 	}
 	return LoopStatus{}

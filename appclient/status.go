@@ -24,6 +24,14 @@ type LoopStatus struct {
 // Idle says whether the runtime waits for input.
 func (s LoopStatus) Idle() bool { return s.Status == LoopWaitingOnInput }
 
+// pending are the approval requests that are open; nil of none.
+func (s *DeviceStatus) pending() []ApprovalRequest {
+	if s == nil {
+		return nil
+	}
+	return s.Pending
+}
+
 // DeviceStatus is the last update_device_status of a runtime.
 type DeviceStatus struct {
 	CWD          string `json:"current_working_directory"`

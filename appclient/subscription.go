@@ -10,6 +10,7 @@ import (
 type Subscription struct {
 	client *Client
 	queue  *queue[Frame]
+	wants  func(Frame) bool // nil: all
 }
 
 // Next waits for the next frame. After the last one it returns io.EOF when the

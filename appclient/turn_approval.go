@@ -23,7 +23,10 @@ func (l *turnLoop) approvalsIn(in incoming) {
 	if in.device == nil || (l.fold.waiting() && !l.fold.acked) {
 		return
 	}
-	for _, request := range in.device.Pending {
+	if string(member(in.device.raw, "pending_control_requests")) == "[]" {
+		return // which is so nearly always
+	}
+	for _, request := range in.device.get().pending() {
 		l.approval(request)
 	}
 }

@@ -33,7 +33,10 @@ type turnLoop struct {
 	// removing is set once the removal of the input from the queue was asked for.
 	removing bool
 	// late holds the approval requests that came after the end, and belong to another turn.
-	late    []ApprovalRequest
+	late []ApprovalRequest
+	// unread says that frames are not read but kept, see Session.StandBy.
+	unread  bool
+	kept    []incoming
 	failure error // ends the loop
 	ended   bool  // ends the loop too
 }
@@ -123,6 +126,7 @@ func (l *turnLoop) follow(ctx context.Context) {
 			l.beginAbort(nil)
 		case <-l.client.ctx.Done():
 			// What arrived before the end of the connection counts.
+			l.readKept()
 			if l.takeAll(); !l.fold.over && !l.ended && l.failure == nil {
 				l.failure = l.client.Err()
 			}
@@ -134,9 +138,31 @@ func (l *turnLoop) follow(ctx context.Context) {
 	}
 }
 
+// maxKept bounds how many frames are kept of a turn that is stood by.
+const maxKept = 1024
+
+// readKept takes in what was kept, and all that comes from now on.
+func (l *turnLoop) readKept() {
+	kept := l.kept
+	l.kept, l.unread = nil, false
+	for _, in := range kept {
+		l.take(in)
+	}
+}
+
 func (l *turnLoop) takeAll() {
 	items, err := l.mailbox.takeAll()
 	for _, in := range items {
+		switch {
+		case in.takeOver != nil:
+			l.readKept()
+		case l.unread:
+			if l.kept = append(l.kept, in); len(l.kept) >= maxKept {
+				l.readKept()
+				l.unread = true
+			}
+			continue
+		}
 		l.take(in)
 	}
 	if err != nil && l.failure == nil {
@@ -321,11 +347,11 @@ func (l *turnLoop) emitFrame(in incoming, delta *Delta) {
 	if l.turn.OnEvent == nil && l.events == nil {
 		return
 	}
-	event := Event{Kind: EventOther, Frame: in.frame, Delta: delta, LoopStatus: in.loop}
+	event := Event{Kind: EventOther, Frame: in.frame, Delta: delta, LoopStatus: in.loop.get()}
 	switch {
 	case delta != nil:
 		event.Kind = EventDelta
-	case in.loop != nil:
+	case event.LoopStatus != nil:
 		event.Kind = EventLoopStatus
 	case in.frame.Type == TypeQueue:
 		event.Kind = EventQueue

@@ -104,7 +104,7 @@ func NewDaemon(ctx context.Context, options DaemonOptions) (_ *Daemon, err error
 	d.clock = clock
 	d.schedules = schedule.New(schedule.Options{Store: o.store, Tasks: scheduledTasks{d}, Clock: clock, Log: d.log})
 	d.notifier = notify.New(notify.Options{
-		Store: o.store, Clock: clock, Subscribe: func() *engine.Subscription { return o.engine.Subscribe("") }, Log: d.log,
+		Store: o.store, Clock: clock, Subscribe: func() *engine.Subscription { return o.engine.Subscribe("").WithoutProgress() }, Log: d.log,
 	})
 	if err := d.apply(ctx, first); err != nil {
 		return nil, err

@@ -75,6 +75,9 @@ type Options struct {
 	MaxQueuedFrames int
 	// RecordFrames keeps every frame sent and received for Frames.
 	RecordFrames bool
+	// Wire, when set, is told of every frame right before it is written and right after it was read, with the
+	// time of the machine. It is called from the goroutines of the sockets, and must neither wait nor change Data.
+	Wire func(frame Frame, at time.Time)
 	// Now is the clock for timestamps; default time.Now.
 	Now func() time.Time
 }

@@ -55,6 +55,13 @@ func (so *socket) enqueue(data []byte) {
 	so.signal()
 }
 
+// onWire tells Options.Wire of a frame.
+func (so *socket) onWire(data []byte, fromClient bool) {
+	if wire := so.process.server.opts.Wire; wire != nil {
+		wire(Frame{Connection: int(so.connection.Load()), Channel: so.channel, FromClient: fromClient, Data: data}, time.Now())
+	}
+}
+
 func (so *socket) signal() {
 	select {
 	case so.wake <- struct{}{}:
@@ -93,6 +100,7 @@ func (so *socket) writeLoop() {
 				close(out.reached)
 				continue
 			}
+			so.onWire(out.data, false)
 			if err := so.ws.Write(so.ctx, websocket.MessageText, out.data); err != nil {
 				return // the read loop ends too and tells the session
 			}
@@ -107,6 +115,7 @@ func (so *socket) readLoop(handle func([]byte)) {
 		if err != nil {
 			return
 		}
+		so.onWire(data, true)
 		so.process.gate.wait(so.ctx)
 		so.process.server.record(Frame{Connection: int(so.connection.Load()), Channel: so.channel, FromClient: true, Data: data})
 		handle(data)

@@ -55,6 +55,10 @@ var allowed = map[string][]string{
 		"orchestrator/schedule", "orchestrator/notify",
 	},
 	"internal/archtest":      {},
+	"internal/bench": {
+		"appclient", "appclient/apptest", "internal/realserver", "internal/scriptedmodel",
+		"orchestrator", "orchestrator/config", "orchestrator/engine", "orchestrator/store", "workflow",
+	},
 	"internal/scriptedmodel": {},
 	"internal/realserver":    {},
 	"internal/redact":        {},

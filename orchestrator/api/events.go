@@ -104,7 +104,7 @@ func (a *API) registerEvents() {
 		if err != nil {
 			return nil, a.problem(ctx, err)
 		}
-		return a.stream(ctx, &allEvents{a: a, after: after, team: in.Team, batch: in.Batch, tree: in.Tree, wanted: map[string]bool{}}, in.Progress, in.Follow)
+		return a.stream(ctx, &allEvents{a: a, after: after, team: in.Team, batch: in.Batch, tree: in.Tree, wanted: map[string]bool{}, last: map[string]int64{}}, in.Progress, in.Follow)
 	})
 }
 
@@ -138,6 +138,8 @@ type source interface {
 	subscribe() *engine.Subscription
 	// stored sends what is stored and has not been sent.
 	stored(ctx context.Context, send sender) error
+	// sent says whether an event of a task was sent, as far as that is known.
+	sent(task string, seq int64) bool
 	// wants says whether the progress of a task belongs to the stream.
 	wants(ctx context.Context, task string) bool
 }
@@ -199,22 +201,52 @@ func (a *API) followSubscription(ctx context.Context, from source, subscription 
 			if !ok {
 				return subscription.Err()
 			}
-			if err := a.update(ctx, from, u, s, progress); err != nil {
+			if err := a.updates(ctx, from, u, subscription, s, progress); err != nil {
 				return err
 			}
 		}
 	}
 }
 
+// updates sends an update, and what has come behind it meanwhile, at once.
+func (a *API) updates(ctx context.Context, from source, u engine.Update, subscription *engine.Subscription, s *eventWriter, progress bool) error {
+	s.hold = true
+	defer func() { s.hold = false }()
+	for {
+		if err := a.update(ctx, from, u, s, progress); err != nil {
+			return err
+		}
+		if len(s.held) < maxHeld {
+			select {
+			case next, ok := <-subscription.Updates():
+				if ok {
+					u = next
+					continue
+				}
+			default:
+			}
+		}
+		return s.release()
+	}
+}
+
 func (a *API) update(ctx context.Context, from source, u engine.Update, s *eventWriter, progress bool) error {
 	switch {
+	case u.Record != nil && from.sent(u.Task, u.Record.Seq):
+		return nil // with those before it
 	case u.Record != nil:
 		return from.stored(ctx, s.send)
 	case u.Progress != nil && progress && from.wants(ctx, u.Task):
 		p := u.Progress
-		return s.send(0, EventProgress, ProgressDocument{
-			Task: u.Task, Turn: p.Turn, Attempt: p.Attempt, Node: p.Node, Kind: string(p.Kind), Text: p.Text, Tool: p.Tool, Argument: p.Argument, Usage: p.Usage,
+		text, err := p.Encoded.Text(func() ([]byte, error) {
+			return encodeEvent(0, EventProgress, ProgressDocument{
+				Task: u.Task, Turn: p.Turn, Attempt: p.Attempt, Node: p.Node, Kind: string(p.Kind), Text: p.Text, Tool: p.Tool, Argument: p.Argument, Usage: p.Usage,
+			})
 		})
+		if err != nil {
+			return err
+		}
+		return s.write(text)
 	case u.Storage != nil:
 		return s.send(0, EventStorage, StorageDocument{Error: u.Storage.Err.Error(), Since: u.Storage.Since, Over: u.Storage.Over})
 	}
@@ -229,6 +261,8 @@ type taskEvents struct {
 }
 
 func (t *taskEvents) subscribe() *engine.Subscription { return t.a.o.Service.Subscribe(t.task) }
+
+func (t *taskEvents) sent(_ string, seq int64) bool { return seq <= t.after }
 
 func (t *taskEvents) wants(context.Context, string) bool { return true }
 
@@ -254,9 +288,13 @@ type allEvents struct {
 	tree        string
 	begun       bool            // EventBegin was sent
 	wanted      map[string]bool // by task
+	// last is the number of the last event of a task that was looked at.
+	last map[string]int64
 }
 
 func (t *allEvents) subscribe() *engine.Subscription { return t.a.o.Service.Subscribe("") }
+
+func (t *allEvents) sent(task string, seq int64) bool { return seq <= t.last[task] }
 
 // maxWanted bounds what is remembered of tasks.
 const maxWanted = 10_000
@@ -307,7 +345,10 @@ func (t *allEvents) stored(ctx context.Context, send sender) error {
 					return err
 				}
 			}
-			t.after = e.Position
+			if t.after = e.Position; len(t.last) >= maxWanted {
+				clear(t.last)
+			}
+			t.last[e.Task] = e.Seq
 		}
 		if len(events) < eventsPage {
 			return nil
@@ -323,10 +364,16 @@ func sendRecord(send sender, id int64, r store.Record) error {
 	return send(id, EventRecord, document)
 }
 
+// maxHeld is how many bytes of events are held back at most, to be sent together.
+const maxHeld = 64 << 10
+
 // eventWriter writes server-sent events.
 type eventWriter struct {
 	w       http.ResponseWriter
 	control *http.ResponseController
+	// hold keeps what is written in held until release.
+	hold bool
+	held []byte
 }
 
 func (s *eventWriter) flush() error {
@@ -342,24 +389,45 @@ func (s *eventWriter) flush() error {
 
 // send writes an event; an id of 0 is none.
 func (s *eventWriter) send(id int64, event string, data any) error {
+	text, err := encodeEvent(id, event, data)
+	if err != nil {
+		return err
+	}
+	return s.write(text)
+}
+
+// encodeEvent is an event as it is sent.
+func encodeEvent(id int64, event string, data any) ([]byte, error) {
 	text, err := json.Marshal(data) // on one line
 	if err != nil {
-		return fmt.Errorf("encode an event: %w", err)
+		return nil, fmt.Errorf("encode an event: %w", err)
 	}
 	if id > 0 {
-		_, err = fmt.Fprintf(s.w, "id: %d\nevent: %s\ndata: %s\n\n", id, event, text)
-	} else {
-		_, err = fmt.Fprintf(s.w, "event: %s\ndata: %s\n\n", event, text)
+		return fmt.Appendf(nil, "id: %d\nevent: %s\ndata: %s\n\n", id, event, text), nil
 	}
-	if err != nil {
+	return fmt.Appendf(nil, "event: %s\ndata: %s\n\n", event, text), nil
+}
+
+// write sends text, or holds it back.
+func (s *eventWriter) write(text []byte) error {
+	if s.held = append(s.held, text...); s.hold && len(s.held) < maxHeld {
+		return nil
+	}
+	return s.release()
+}
+
+// release sends what is held back.
+func (s *eventWriter) release() error {
+	if len(s.held) == 0 {
+		return nil
+	}
+	_, err := s.w.Write(s.held)
+	if s.held = s.held[:0]; err != nil {
 		return fmt.Errorf("send an event: %w", err)
 	}
 	return s.flush()
 }
 
 func (s *eventWriter) comment(text string) error {
-	if _, err := fmt.Fprintf(s.w, ": %s\n\n", text); err != nil {
-		return fmt.Errorf("send a comment: %w", err)
-	}
-	return s.flush()
+	return s.write(fmt.Appendf(nil, ": %s\n\n", text))
 }

@@ -129,7 +129,7 @@ func (d *Driver) takeDue(only []string) []string {
 // rows and at the tasks, so that it does not matter what was missed before. It
 // returns nil when ctx ended or the engine has stopped.
 func (d *Driver) Run(ctx context.Context, only ...string) error {
-	updates := d.o.Tasks.Subscribe("")
+	updates := d.o.Tasks.Subscribe("").WithoutProgress()
 	defer func() { updates.Close() }()
 	retry := time.NewTimer(0) // looks at everything that is open
 	defer retry.Stop()
@@ -149,7 +149,7 @@ func (d *Driver) Run(ctx context.Context, only ...string) error {
 					return nil
 				}
 				updates.Close()
-				updates = d.o.Tasks.Subscribe("")
+				updates = d.o.Tasks.Subscribe("").WithoutProgress()
 				retry.Reset(0) // updates were missed
 				continue
 			}

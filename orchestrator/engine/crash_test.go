@@ -230,6 +230,15 @@ func (c *commitStore) Commit(ctx context.Context, prev int64, state workflow.Sta
 	return c.Store.Commit(ctx, prev, state, event, effects)
 }
 
+func (c *commitStore) CommitAll(ctx context.Context, decisions []store.Decision) error {
+	for _, d := range decisions {
+		if err := c.commit(ctx, d.Event.Body); err != nil {
+			return err
+		}
+	}
+	return c.Store.CommitAll(ctx, decisions)
+}
+
 func TestFailingStoreEndsRunWhoeverMeetsIt(t *testing.T) {
 	begun, f := make(chan string, 1), &fake{server: newServer()}
 	f.answer = blockUntilStopped(begun)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/seed-e05a5b32/orchestrator/orchestrator/store"
 	"github.com/seed-e05a5b32/orchestrator/workflow"
@@ -116,7 +117,7 @@ func (e *Engine) applyNow(ctx context.Context, task string, body workflow.EventB
 		}
 		return e.applyNow(ctx, task, body) // it is over already
 	}
-	state, err := e.decideAgain(ctx, ent, body, e.raw, nil)
+	state, err := e.decideAgain(ctx, ent, e.raw, proposal{body: body})
 	if errors.Is(err, store.ErrUnavailable) {
 		ent.loaded = false // it may be stored all the same
 	}
@@ -133,15 +134,44 @@ func (e *Engine) applyThen(ctx context.Context, task string, body workflow.Event
 	defer e.release(ent)
 	ent.mu.Lock()
 	defer ent.mu.Unlock()
-	return e.decideAgain(ctx, ent, body, e.o.Store, then)
+	return e.decideAgain(ctx, ent, e.o.Store, proposal{body: body, then: then})
+}
+
+// applyAll is apply for several events, which are decided one after the other and
+// committed together. One that Decide refuses is left out, unless it is the last;
+// its error is returned then.
+func (e *Engine) applyAll(ctx context.Context, task string, proposals ...proposal) error {
+	ent := e.acquire(task)
+	defer e.release(ent)
+	ent.mu.Lock()
+	defer ent.mu.Unlock()
+	_, err := e.decideAgain(ctx, ent, e.o.Store, proposals...)
+	return err
+}
+
+// proposal is an event that is to be decided.
+type proposal struct {
+	body workflow.EventBody
+	// at is when it happened; zero is now.
+	at   time.Time
+	then followUp
+	// runtime is stored with it; nil for none.
+	runtime *store.Runtime
+}
+
+// decided is a proposal that was accepted.
+type decided struct {
+	store.Decision
+	prev workflow.State
+	then followUp
 }
 
 // decideAgain decides, and again where the task has changed in the store. ent.mu is held.
-func (e *Engine) decideAgain(ctx context.Context, ent *entry, body workflow.EventBody, in Store, then followUp) (workflow.State, error) {
+func (e *Engine) decideAgain(ctx context.Context, ent *entry, in Store, proposals ...proposal) (workflow.State, error) {
 	var err error
 	for range maxConflicts {
 		var next workflow.State
-		if next, err = e.decide(ctx, ent, body, in, then); !errors.Is(err, store.ErrConflict) {
+		if next, err = e.decide(ctx, ent, in, proposals); !errors.Is(err, store.ErrConflict) {
 			return next, err
 		}
 		ent.loaded = false
@@ -150,7 +180,7 @@ func (e *Engine) decideAgain(ctx context.Context, ent *entry, body workflow.Even
 }
 
 // decide is one attempt of apply. ent.mu is held.
-func (e *Engine) decide(ctx context.Context, ent *entry, body workflow.EventBody, in Store, then followUp) (workflow.State, error) {
+func (e *Engine) decide(ctx context.Context, ent *entry, in Store, proposals []proposal) (workflow.State, error) {
 	if err := e.refuse(); err != nil {
 		return workflow.State{}, err
 	}
@@ -158,7 +188,38 @@ func (e *Engine) decide(ctx context.Context, ent *entry, body workflow.EventBody
 	if err != nil {
 		return workflow.State{}, err
 	}
-	body = e.redacted(body)
+	var all []decided
+	state := prev
+	for i, p := range proposals {
+		d, err := e.decideOne(team, state, p) //nolint:contextcheck // it is pure and takes none
+		if err != nil && i < len(proposals)-1 {
+			e.o.Log.Debug().Err(err).Str("task", ent.task).Msg("dropped what came too late")
+			continue
+		}
+		if err != nil {
+			return prev, fmt.Errorf("decide %s for task %s: %w", p.body.EventType(), ent.task, err)
+		}
+		all, state = append(all, d), d.State
+	}
+	// From here on ctx does not count: what has happened has happened, and a commit
+	// that was given up could still be the one that is on the disk.
+	if err := commit(context.WithoutCancel(ctx), in, all); err != nil {
+		e.storeFailed(err)
+		return prev, err
+	}
+	for _, d := range all {
+		ent.set(d.State)
+		e.follow(ent, d.prev, d.State, d.Event, d.Effects)
+		if d.then != nil {
+			d.then(d.Event.Body, d.State, d.Effects)
+		}
+	}
+	return state, nil
+}
+
+// decideOne decides about one event.
+func (e *Engine) decideOne(team *workflow.Team, prev workflow.State, p proposal) (decided, error) {
+	body := e.redacted(p.body)
 	switch b := body.(type) {
 	case workflow.QuestionAsked:
 		body = workflow.AskedBefore(prev, b)
@@ -166,26 +227,30 @@ func (e *Engine) decide(ctx context.Context, ent *entry, body workflow.EventBody
 		b.KeepAsked = true
 		body = b
 	}
-	event := workflow.Event{At: e.now(), Body: body}
+	event := workflow.Event{At: p.at, Body: body}
+	if event.At.IsZero() {
+		event.At = e.now()
+	}
 	if event.At.Before(prev.Updated) {
 		event.At = prev.Updated // the clock was set back; a journal's times never go back
 	}
-	next, effects, err := workflow.Decide(team, prev, event) //nolint:contextcheck // it is pure and takes none
-	if err != nil {
-		return prev, fmt.Errorf("decide %s for task %s: %w", body.EventType(), ent.task, err)
+	next, effects, err := workflow.Decide(team, prev, event)
+	return decided{
+		Decision: store.Decision{Prev: prev.Version, State: next, Event: event, Effects: effects, Runtime: p.runtime}, prev: prev, then: p.then,
+	}, err
+}
+
+// commit stores what was decided about one task.
+func commit(ctx context.Context, in Store, all []decided) error {
+	if len(all) == 1 && all[0].Runtime == nil {
+		d := all[0]
+		return in.Commit(ctx, d.Prev, d.State, d.Event, d.Effects)
 	}
-	// From here on ctx does not count: what happened has happened, and a commit
-	// that was given up could still be the one that is on the disk.
-	if err := in.Commit(context.WithoutCancel(ctx), prev.Version, next, event, effects); err != nil {
-		e.storeFailed(err)
-		return prev, err
+	decisions := make([]store.Decision, len(all))
+	for i, d := range all {
+		decisions[i] = d.Decision
 	}
-	ent.set(next)
-	e.follow(ent, prev, next, event, effects)
-	if then != nil {
-		then(body, next, effects)
-	}
-	return next, nil
+	return in.CommitAll(ctx, decisions)
 }
 
 // refuse says why nothing can be recorded any more, if so.

@@ -30,6 +30,7 @@ type Store interface {
 	Revision(ctx context.Context, hash string) (store.Revision, error)
 	Create(ctx context.Context, state workflow.State, event workflow.Event, effects []workflow.Effect, key string) (id string, created bool, err error)
 	Commit(ctx context.Context, prev int64, state workflow.State, event workflow.Event, effects []workflow.Effect) error
+	CommitAll(ctx context.Context, decisions []store.Decision) error
 	Task(ctx context.Context, id string) (workflow.State, error)
 	ByKey(ctx context.Context, key string) (workflow.State, error)
 	Events(ctx context.Context, task string, after int64) ([]store.Record, error)
@@ -37,7 +38,6 @@ type Store interface {
 	OpenPlaces(ctx context.Context) ([]string, error)
 	Due(ctx context.Context, now time.Time, only []string) ([]string, error)
 	NextWake(ctx context.Context, now time.Time, only []string) (time.Time, error)
-	SaveRuntime(ctx context.Context, rt store.Runtime, at time.Time) error
 	Runtimes(ctx context.Context, f store.RuntimeFilter) ([]store.Runtime, error)
 	SharedConversation(ctx context.Context, team, agent string) (workflow.Runtime, error)
 	Children(ctx context.Context, task string) ([]workflow.State, error)

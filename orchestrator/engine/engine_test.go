@@ -562,7 +562,7 @@ func TestOnlyTheGivenTasks(t *testing.T) {
 func TestSlowReaderIsEndedAndHarmsNobody(t *testing.T) {
 	f := &fake{server: newServer()}
 	f.answer = func(_ context.Context, req TurnRequest, rec Recorder) (workflow.TurnFinished, error) {
-		for range 2 * subscriptionBuffer {
+		for range 2 * subscriptionBufferAll {
 			rec.Progress(Progress{Kind: ProgressText, Text: "x"})
 		}
 		return endTurn(req), nil
@@ -582,14 +582,14 @@ func TestSlowReaderIsEndedAndHarmsNobody(t *testing.T) {
 		t.Errorf("%d records, %v; want all 5 although progress was left out", records, talk.Err())
 	}
 
-	for range subscriptionBuffer + 1 {
+	for range subscriptionBufferAll + 1 {
 		e.hub.publish(Update{Task: "x", Record: &Record{}})
 	}
 	n := 0
 	for range talk.Updates() { // ends
 		n++
 	}
-	if n != subscriptionBuffer || !errors.Is(talk.Err(), ErrSlowReader) {
+	if n != subscriptionBufferAll || !errors.Is(talk.Err(), ErrSlowReader) {
 		t.Errorf("%d updates, then %v", n, talk.Err())
 	}
 }

@@ -321,8 +321,8 @@ func (c *crashStore) Commit(ctx context.Context, prev int64, state workflow.Stat
 	return c.write(func() error { return c.Store.Commit(ctx, prev, state, event, effects) })
 }
 
-func (c *crashStore) SaveRuntime(ctx context.Context, rt store.Runtime, at time.Time) error {
-	return c.write(func() error { return c.Store.SaveRuntime(ctx, rt, at) })
+func (c *crashStore) CommitAll(ctx context.Context, decisions []store.Decision) error {
+	return c.write(func() error { return c.Store.CommitAll(ctx, decisions) })
 }
 
 func (c *crashStore) Create(ctx context.Context, state workflow.State, event workflow.Event, effects []workflow.Effect, key string) (id string, created bool, err error) {

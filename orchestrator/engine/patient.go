@@ -37,6 +37,19 @@ func (p patientStore) Commit(ctx context.Context, prev int64, state workflow.Sta
 	})
 }
 
+// CommitAll implements Store. As of Commit.
+func (p patientStore) CommitAll(ctx context.Context, decisions []store.Decision) error {
+	again := false
+	return p.e.persist(ctx, func() error {
+		err := p.e.raw.CommitAll(ctx, decisions)
+		if again && errors.Is(err, store.ErrConflict) && p.stored(ctx, decisions[len(decisions)-1].State) {
+			return nil
+		}
+		again = again || errors.Is(err, store.ErrUnavailable)
+		return err
+	})
+}
+
 // Create implements Store. As of Commit.
 func (p patientStore) Create(ctx context.Context, state workflow.State, event workflow.Event, effects []workflow.Effect, key string) (id string, created bool, err error) {
 	again := false
@@ -66,11 +79,6 @@ func (p patientStore) stored(ctx context.Context, state workflow.State) bool {
 // SaveRevision implements Store.
 func (p patientStore) SaveRevision(ctx context.Context, team *workflow.Team, at time.Time) error {
 	return p.e.persist(ctx, func() error { return p.e.raw.SaveRevision(ctx, team, at) })
-}
-
-// SaveRuntime implements Store.
-func (p patientStore) SaveRuntime(ctx context.Context, rt store.Runtime, at time.Time) error {
-	return p.e.persist(ctx, func() error { return p.e.raw.SaveRuntime(ctx, rt, at) })
 }
 
 // Revision implements Store.

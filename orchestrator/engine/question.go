@@ -18,6 +18,7 @@ func (r *recorder) Ask(ctx context.Context, q Question) (Answer, error) {
 	answered := make(chan Answer, 1)
 	var key questionKey
 	err := r.record(ctx, "ask a person", func() error {
+		r.acceptance.flush()
 		_, err := r.engine.applyThen(ctx, r.key.task, workflow.QuestionAsked{
 			Turn: r.key.turn, Attempt: r.key.attempt, Kind: q.Kind, Text: q.Text, Tool: q.Tool, Argument: q.Argument, Choices: q.Choices,
 		}, func(event workflow.EventBody, next workflow.State, effects []workflow.Effect) {
@@ -75,6 +76,7 @@ func (e *Engine) deliver(task string, a workflow.AnswerQuestion) {
 // Report implements Recorder.
 func (r *recorder) Report(ctx context.Context, text string, percent *int) error {
 	return r.record(ctx, "record the progress", func() error {
+		r.acceptance.flush()
 		_, err := r.engine.apply(ctx, r.key.task, workflow.ProgressReported{Turn: r.key.turn, Attempt: r.key.attempt, Text: text, Percent: percent})
 		return err
 	})

@@ -166,8 +166,8 @@ func (e *Engine) pump() {
 				e.spawn(func(ctx context.Context) { e.doWork(ctx, w) })
 				continue
 			}
-			if e.ready.queued == 0 || !e.roomElsewhere() {
-				return
+			if e.ready.queued == 0 || len(e.ready.waiting) == 0 || !e.roomElsewhere() {
+				return // or what has begun gets its place first
 			}
 			if t = e.ready.claim(math.MaxInt); t == nil {
 				return

@@ -49,6 +49,9 @@ func (e *Engine) recoverTasks(ctx context.Context) error {
 			e.recoverTask(ctx, ref.ID)
 		}
 	}
+	if len(refs) > 0 {
+		e.o.Log.Info().Int("tasks", len(refs)).Msg("took up the tasks that had not ended")
+	}
 	return nil
 }
 

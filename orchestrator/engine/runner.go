@@ -58,12 +58,14 @@ type TurnRequest struct {
 
 // Recorder receives what must be durable, and what people watch, while a turn runs.
 type Recorder interface {
-	// RuntimeStarted stores the runtime exactly as the App Server returned it.
+	// RuntimeStarted notes the runtime exactly as the App Server returned it. It is
+	// stored with Sending: a runtime in which nothing was sent is of no use to anybody.
 	RuntimeStarted(ctx context.Context, rt RuntimeRecord) error
 	// Sending commits that the input is about to be sent. It fails with
 	// store.ErrConversationBusy when another turn holds the conversation.
 	Sending(ctx context.Context, clientMessageID string, rt workflow.Runtime) error
-	// Accepted commits that the App Server acknowledged the input.
+	// Accepted notes that the App Server acknowledged the input. It is stored soon,
+	// at the latest with the end of the turn, and does not wait for that.
 	Accepted(ctx context.Context, disposition string) error
 	// Progress shows what the turn does now. It never blocks and is not stored.
 	// The engine enforces limits by what ProgressUsage says, so that it is to be

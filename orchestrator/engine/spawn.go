@@ -39,6 +39,7 @@ func (r *recorder) Spawn(ctx context.Context, id, name string, input map[string]
 		return "", &SpawnError{Detail: fmt.Sprintf("this task has spawned %d tasks, which is the most that one may", maxSpawned)}
 	}
 	err = r.record(ctx, "spawn a task", func() error {
+		r.acceptance.flush()
 		_, err := e.apply(ctx, r.key.task, workflow.TaskSpawned{Turn: r.key.turn, Attempt: r.key.attempt, Task: child, Team: node.Team.Name})
 		return err
 	})

@@ -59,8 +59,8 @@ func (s *fullStore) Commit(ctx context.Context, prev int64, state workflow.State
 	return s.write(func() error { return s.Store.Commit(ctx, prev, state, event, effects) })
 }
 
-func (s *fullStore) SaveRuntime(ctx context.Context, rt store.Runtime, at time.Time) error {
-	return s.write(func() error { return s.Store.SaveRuntime(ctx, rt, at) })
+func (s *fullStore) CommitAll(ctx context.Context, decisions []store.Decision) error {
+	return s.write(func() error { return s.Store.CommitAll(ctx, decisions) })
 }
 
 func (s *fullStore) SaveRevision(ctx context.Context, team *workflow.Team, at time.Time) error {

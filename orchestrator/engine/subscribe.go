@@ -6,9 +6,14 @@ import (
 	"github.com/seed-e05a5b32/orchestrator/workflow"
 )
 
-// subscriptionBuffer is how many updates a reader may be behind. Progress uses
-// at most half of it, so that a talkative model does not push records out.
-const subscriptionBuffer = 1024
+// How many updates a reader may be behind, of one task and of all. Progress uses
+// at most half of it, so that a talkative model does not push records out. What
+// all tasks say is read in time where two hundred models stream 50 pieces a second
+// and the reader pauses for a third of a second.
+const (
+	subscriptionBuffer    = 1024
+	subscriptionBufferAll = 8192
+)
 
 // Update is something that people watch: a Record, a Progress or a Storage is
 // set. Its contents are shared and must not be changed.
@@ -37,6 +42,24 @@ type TurnProgress struct {
 	Attempt int
 	Node    string
 	Progress
+	// Encoded is what its readers make of it, each of them the same.
+	Encoded *Encoded
+}
+
+// Encoded is made by the first who needs it.
+type Encoded struct {
+	once sync.Once
+	text []byte
+	err  error
+}
+
+// Text returns what encode has returned the first time. It must not be changed.
+func (e *Encoded) Text(encode func() ([]byte, error)) ([]byte, error) {
+	if e == nil {
+		return encode()
+	}
+	e.once.Do(func() { e.text, e.err = encode() })
+	return e.text, e.err
 }
 
 // Subscription delivers updates. Records come in the order of their task and
@@ -46,11 +69,21 @@ type Subscription struct {
 	task string
 	c    chan Update
 	err  error // guarded by hub.mu
+	// quiet says that progress is not wanted; guarded by hub.mu.
+	quiet bool
 }
 
 // Subscribe delivers the updates of one task, or of all when task is empty,
 // from now on. The caller must Close the subscription.
 func (e *Engine) Subscribe(task string) *Subscription { return e.hub.subscribe(task) }
+
+// WithoutProgress leaves out the progress of turns from now on. It returns s.
+func (s *Subscription) WithoutProgress() *Subscription {
+	s.hub.mu.Lock()
+	defer s.hub.mu.Unlock()
+	s.quiet = true
+	return s
+}
 
 // Updates is closed when the subscription ends; Err then says why.
 func (s *Subscription) Updates() <-chan Update { return s.c }
@@ -82,7 +115,11 @@ type hub struct {
 func (h *hub) subscribe(task string) *Subscription {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	s := &Subscription{hub: h, task: task, c: make(chan Update, subscriptionBuffer)}
+	buffer := subscriptionBuffer
+	if task == "" {
+		buffer = subscriptionBufferAll
+	}
+	s := &Subscription{hub: h, task: task, c: make(chan Update, buffer)}
 	if h.closed != nil {
 		s.err = h.closed
 		close(s.c)
@@ -111,7 +148,7 @@ func (h *hub) publish(u Update) {
 		if s.task != "" && s.task != u.Task && u.Storage == nil {
 			continue
 		}
-		if u.Progress != nil && len(s.c) >= subscriptionBuffer/2 {
+		if u.Progress != nil && (s.quiet || len(s.c) >= cap(s.c)/2) {
 			continue
 		}
 		select {

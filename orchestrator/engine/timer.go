@@ -62,7 +62,7 @@ func (e *Engine) wakeTask(ctx context.Context, task string, now time.Time) error
 	if err != nil || state.WakeAt.IsZero() || state.WakeAt.After(now) {
 		return err
 	}
-	_, err = e.decideAgain(ctx, ent, workflow.TimerFired{}, e.o.Store, nil)
+	_, err = e.decideAgain(ctx, ent, e.o.Store, proposal{body: workflow.TimerFired{}})
 	return err
 }
 

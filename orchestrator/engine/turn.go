@@ -107,6 +107,9 @@ func (e *Engine) runTurn(ctx context.Context, w *work) next {
 	rec := &recorder{engine: e, key: w.key, work: w, node: req.Turn.Node, needPrice: req.NeedPrice}
 	finished, err := e.callRun(ctx, req, rec, log)
 	sent, refused := rec.close()
+	if err != nil || refused != nil {
+		rec.acceptance.flush()
+	}
 	e.mu.Lock()
 	e.forget(w.key)
 	e.mu.Unlock()
@@ -130,7 +133,7 @@ func (e *Engine) runTurn(ctx context.Context, w *work) next {
 		if finished.Model == "" {
 			finished.Model = rec.modelName()
 		}
-		e.finish(ctx, w.key, finished)
+		e.finishAccepted(ctx, w.key, finished, rec.acceptance)
 	case errors.As(err, &notConsumed):
 		log.Warn().Err(err).Msg("the input was not consumed; it is sent again")
 		e.record(ctx, w.key, workflow.TurnReconciled{
@@ -168,25 +171,34 @@ func (e *Engine) runTurn(ctx context.Context, w *work) next {
 	return next{}
 }
 
+// finish records the end of an attempt.
 func (e *Engine) finish(ctx context.Context, key turnKey, finished workflow.TurnFinished) {
+	e.finishAccepted(ctx, key, finished, nil)
+}
+
+// finishAccepted is finish for an attempt whose acceptance may not be recorded yet.
+func (e *Engine) finishAccepted(ctx context.Context, key turnKey, finished workflow.TurnFinished, accepted *acceptance) {
 	finished.Turn, finished.Attempt = key.turn, key.attempt
 	finished.Output = e.o.Redact.String(finished.Output) // before it is cut
 	finished.Cost, finished.Unpriced = e.price(finished.Model, finished.Usage)
 	ent := e.acquire(key.task)
 	defer e.release(ent)
 	if _, team, err := e.current(context.WithoutCancel(ctx), ent); err == nil {
+		if len(finished.Output) > outputLimit(team) {
+			accepted.flush() // to keep the output may take long
+		}
 		if finished.Output, finished.OutputFile, err = e.keepOutput(ctx, key, team, finished.Output, finished.OutputFile); err != nil {
 			// What cannot be kept must not be taken for the whole.
 			e.handle(ctx, key.task, "keep the long output", err)
 			return
 		}
 	}
-	e.record(ctx, key, finished)
+	e.record(ctx, key, finished, accepted.take()...)
 }
 
 // record commits how an attempt ended, also while the engine stops.
-func (e *Engine) record(ctx context.Context, key turnKey, body workflow.EventBody) {
-	_, err := e.apply(context.WithoutCancel(ctx), key.task, body)
+func (e *Engine) record(ctx context.Context, key turnKey, body workflow.EventBody, before ...proposal) {
+	err := e.applyAll(context.WithoutCancel(ctx), key.task, append(before, proposal{body: body})...)
 	e.handle(ctx, key.task, "record the end of the turn", err)
 }
 
@@ -274,6 +286,10 @@ type recorder struct {
 	mu   sync.Mutex
 	err  error // the first refusal
 	sent bool  // the input may have been written
+	// started is what is stored with the sending; nil before it is known.
+	started *store.Runtime
+	// acceptance is what was acknowledged and may not be stored yet; nil for none.
+	acceptance *acceptance
 }
 
 // modelName is the model that the turn runs on; empty before it is known.
@@ -326,9 +342,10 @@ func (r *recorder) RuntimeStarted(ctx context.Context, rt RuntimeRecord) error {
 				return &PriceError{Model: rt.Model}
 			}
 		}
-		return r.engine.o.Store.SaveRuntime(context.WithoutCancel(ctx), store.Runtime{
+		r.started = &store.Runtime{
 			Runtime: rt.Runtime, CWD: rt.CWD, Mode: rt.Mode, Role: rt.Role, Agent: rt.Agent, Task: rt.Task, Raw: rt.Raw,
-		}, r.engine.now())
+		}
+		return nil
 	})
 }
 
@@ -341,44 +358,13 @@ func (r *recorder) Sending(ctx context.Context, clientMessageID string, rt workf
 		if err := r.engine.talk(r.work, rt); err != nil {
 			return err
 		}
-		_, err := r.engine.apply(ctx, r.key.task, workflow.TurnSending{
-			Turn: r.key.turn, Attempt: r.key.attempt, ClientMessageID: clientMessageID, Runtime: rt,
+		err := r.engine.applyAll(ctx, r.key.task, proposal{
+			body:    workflow.TurnSending{Turn: r.key.turn, Attempt: r.key.attempt, ClientMessageID: clientMessageID, Runtime: rt},
+			runtime: r.started,
 		})
 		r.sent = r.sent || err == nil
 		return err
 	})
-}
-
-// Accepted implements Recorder. The turn has begun, and is not held up because
-// the store is unavailable: the acceptance is then recorded later.
-func (r *recorder) Accepted(ctx context.Context, disposition string) error {
-	return r.record(ctx, "record the acceptance", func() error {
-		accepted := workflow.TurnAccepted{Turn: r.key.turn, Attempt: r.key.attempt, Disposition: disposition}
-		_, err := r.engine.applyNow(ctx, r.key.task, accepted)
-		if errors.Is(err, store.ErrUnavailable) && r.engine.acceptLater(r.key, accepted) {
-			return nil
-		}
-		return err
-	})
-}
-
-// acceptLater records an acceptance when the store works, unless the turn has
-// ended by then. It is false when the engine stops.
-func (e *Engine) acceptLater(key turnKey, accepted workflow.TurnAccepted) bool {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.phase != phaseRunning || e.fatal != nil {
-		return false
-	}
-	e.spawn(func(ctx context.Context) {
-		ctx = context.WithoutCancel(ctx)
-		_, err := e.apply(ctx, key.task, accepted)
-		if _, already := errors.AsType[*workflow.TransitionError](err); already {
-			return // it was stored although the store failed
-		}
-		e.handle(ctx, key.task, "record the acceptance", err)
-	})
-	return true
 }
 
 // Progress implements Recorder.
@@ -394,5 +380,5 @@ func (r *recorder) Progress(p Progress) {
 }
 
 func (e *Engine) publishProgress(key turnKey, node string, p Progress) {
-	e.hub.publish(Update{Task: key.task, Progress: &TurnProgress{Turn: key.turn, Attempt: key.attempt, Node: node, Progress: p}})
+	e.hub.publish(Update{Task: key.task, Progress: &TurnProgress{Turn: key.turn, Attempt: key.attempt, Node: node, Progress: p, Encoded: &Encoded{}}})
 }

@@ -76,25 +76,39 @@ func (a *attempt) run(ctx context.Context) (workflow.TurnFinished, error) {
 	}); err != nil {
 		return workflow.TurnFinished{}, err
 	}
-	if err := a.rec.Sending(ctx, clientMessageID(a.req), rt); err != nil {
+	turnCtx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	// It takes as long as the commit, and both must be done before the input is sent.
+	observing := make(chan *observed, 1)
+	go func() { observing <- a.observe(turnCtx, session) }()
+	err = a.rec.Sending(ctx, clientMessageID(a.req), rt)
+	if err != nil {
+		cancel(errNotNeeded)
+	}
+	second := <-observing
+	defer second.close()
+	if err != nil {
 		return workflow.TurnFinished{}, err
 	}
-	return a.turn(ctx, session)
+	return a.turn(ctx, session, sending{ctx: turnCtx, cancel: cancel, second: second})
+}
+
+// sending is a turn that may be sent.
+type sending struct {
+	ctx    context.Context //nolint:containedctx // it ends with the turn, and is made before it
+	cancel context.CancelCauseFunc
+	second *observed // nil where there is no second connection
 }
 
 // turn sends the input and follows it to its end.
-func (a *attempt) turn(ctx context.Context, session *appclient.Session) (workflow.TurnFinished, error) {
+func (a *attempt) turn(ctx context.Context, session *appclient.Session, s sending) (workflow.TurnFinished, error) {
+	turnCtx, cancel, second := s.ctx, s.cancel, s.second
 	limit := cmp.Or(a.req.Agent.TurnTimeout, DefaultTurnTimeout)
 	silence := cmp.Or(a.req.Agent.StallTimeout, DefaultStallTimeout)
-	turnCtx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
 	a.stop = cancel
 	a.clock.start(limit, func() { cancel(errTurnTimeout) })
 	defer a.clock.stop()
 	a.calls.open(ctx)
-
-	second := a.observe(turnCtx, session)
-	defer second.close()
 
 	// All are touched by the turn's own goroutine only, which has ended when RunTurn returns.
 	var recorded error
@@ -125,10 +139,10 @@ func (a *attempt) turn(ctx context.Context, session *appclient.Session) (workflo
 		},
 		StallTimeout: silence, AbortGrace: a.r.opts.AbortGrace,
 	}
-	result, err := session.RunTurn(turnCtx, turn)
+	result, err := session.RunTurn(turnCtx, turn) //nolint:contextcheck // turnCtx is a child of ctx
 	if errors.Is(err, appclient.ErrConnectionLost) && started && second != nil && recorded == nil {
 		// An input that was queued may be followed by the end of the turn before it.
-		result, err = a.takeOver(turnCtx, second, turn, result, err)
+		result, err = a.takeOver(turnCtx, second, turn, result, err) //nolint:contextcheck // turnCtx is a child of ctx
 	}
 	a.calls.close()
 	recorded = cmp.Or(recorded, a.brokenBy())

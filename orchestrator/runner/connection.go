@@ -165,7 +165,8 @@ func (c *connection) connect(ctx context.Context) (*appclient.Client, error) {
 	client, err := appclient.Dial(attempt, appclient.Config{
 		URL: url, Transport: c.opts.Transport, Token: c.opts.Token, RequestTimeout: c.opts.RequestTimeout,
 		Client:  appclient.ClientInfo{Name: "orchestrator", Version: c.opts.Version},
-		OnFrame: unknownFrames(c.opts.Log),
+		Wants:   unknown(), // they go into the debug log
+		OnFrame: func(f appclient.Frame) { logFrame(c.opts.Log, f, "unknown frame") },
 	})
 	if err != nil {
 		return nil, err

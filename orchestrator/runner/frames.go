@@ -31,15 +31,12 @@ func knownDeltas() []string {
 	}
 }
 
-// unknownFrames returns a function that puts frames of a type nobody knows into the debug log.
-func unknownFrames(log zerolog.Logger) func(appclient.Frame) {
+// unknown returns a function that says which frames are of a type nobody knows.
+func unknown() func(appclient.Frame) bool {
 	known := knownFrames()
-	return func(f appclient.Frame) {
-		if slices.Contains(known, f.Type) || strings.HasSuffix(f.Type, "_response") ||
-			strings.HasPrefix(f.Type, "terminal_") || strings.HasPrefix(f.Type, "channel") {
-			return
-		}
-		logFrame(log, f, "unknown frame")
+	return func(f appclient.Frame) bool {
+		return !slices.Contains(known, f.Type) && !strings.HasSuffix(f.Type, "_response") &&
+			!strings.HasPrefix(f.Type, "terminal_") && !strings.HasPrefix(f.Type, "channel")
 	}
 }
 

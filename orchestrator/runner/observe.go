@@ -49,7 +49,7 @@ func (a *attempt) observe(ctx context.Context, worker *appclient.Session) *obser
 		return nil
 	}
 	following, leave := context.WithCancelCause(ctx)
-	turn, err := session.FollowTurn(following, appclient.Turn{ClientMessageID: clientMessageID(a.req)})
+	turn, err := session.StandBy(following, appclient.Turn{ClientMessageID: clientMessageID(a.req)})
 	if err != nil {
 		a.log.Debug().Err(err).Msg("the turn runs without a second connection")
 		leave(errNotNeeded)

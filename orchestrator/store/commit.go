@@ -55,7 +55,7 @@ func (s *Store) Create(ctx context.Context, state workflow.State, event workflow
 				return err
 			}
 		}
-		_, err := tx.ExecContext(ctx,
+		_, err := s.exec(ctx, tx,
 			`INSERT INTO tasks (id, idempotency_key, team, revision, status, version, state, created, updated, wake_at, parent, priority, batch, schedule)
 			 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 			state.Task, optional(key), state.Team, state.Revision, string(state.Status), state.Version,
@@ -78,43 +78,79 @@ func (s *Store) Create(ctx context.Context, state workflow.State, event workflow
 	return id, created, nil
 }
 
+// Decision is a decision about a task, as it is stored.
+type Decision struct {
+	// Prev is the version that the task must have before.
+	Prev    int64
+	State   workflow.State
+	Event   workflow.Event
+	Effects []workflow.Effect
+	// Runtime, where it is not nil, is stored with it, as SaveRuntime would at the
+	// time of the event.
+	Runtime *Runtime
+}
+
 // Commit stores one decision in one transaction: the event is appended, the
 // state is replaced where its version is still prev, and the conversation that
 // the event takes (TurnSending) or gives back (an end of the turn) is marked.
 // Likewise the directory that WorkspaceReady takes and the end of the task gives back.
 // Errors: ErrConflict, ErrConversationBusy, ErrDirectoryBusy, ErrStorage.
 func (s *Store) Commit(ctx context.Context, prev int64, state workflow.State, event workflow.Event, effects []workflow.Effect) error {
-	enc, err := encode(state, event, effects)
-	if err != nil {
-		return err
+	return s.CommitAll(ctx, []Decision{{Prev: prev, State: state, Event: event, Effects: effects}})
+}
+
+// CommitAll is Commit for several decisions, one after the other, of which all or
+// none are stored. Errors: those of Commit.
+func (s *Store) CommitAll(ctx context.Context, decisions []Decision) error {
+	all := make([]encoded, len(decisions))
+	for i, d := range decisions {
+		var err error
+		if all[i], err = encode(d.State, d.Event, d.Effects); err != nil {
+			return err
+		}
 	}
 	return s.write(ctx, "commit", func(tx *sql.Tx) error {
-		result, err := tx.ExecContext(ctx,
-			"UPDATE tasks SET status = ?, version = ?, state = ?, updated = ?, wake_at = ?, place_open = ? WHERE id = ? AND version = ?",
-			string(state.Status), state.Version, string(enc.state), micros(state.Updated), wakeMicros(state.WakeAt), state.PlaceOpen(), state.Task, prev)
-		if err != nil {
-			return s.fail(ctx, "replace the state of a task", err)
+		for i, d := range decisions {
+			if err := s.commitOne(ctx, tx, d, all[i]); err != nil {
+				return err
+			}
 		}
-		if n, err := result.RowsAffected(); err != nil {
-			return s.fail(ctx, "replace the state of a task", err)
-		} else if n == 0 {
-			return fmt.Errorf("commit %s for task %s at version %d: %w", event.Body.EventType(), state.Task, prev, ErrConflict)
-		}
-		if err := s.appendEvent(ctx, tx, state, event, enc); err != nil {
-			return err
-		}
-		if err := s.markDirectories(ctx, tx, state, event); err != nil {
-			return err
-		}
-		if err := s.notice(ctx, tx, Notices(state, event, effects)); err != nil {
-			return err
-		}
-		return s.markConversations(ctx, tx, state, event)
+		return nil
 	})
 }
 
+func (s *Store) commitOne(ctx context.Context, tx *sql.Tx, d Decision, enc encoded) error {
+	state := d.State
+	if d.Runtime != nil {
+		if err := s.saveRuntime(ctx, tx, *d.Runtime, d.Event.At); err != nil {
+			return err
+		}
+	}
+	result, err := s.exec(ctx, tx,
+		"UPDATE tasks SET status = ?, version = ?, state = ?, updated = ?, wake_at = ?, place_open = ? WHERE id = ? AND version = ?",
+		string(state.Status), state.Version, string(enc.state), micros(state.Updated), wakeMicros(state.WakeAt), state.PlaceOpen(), state.Task, d.Prev)
+	if err != nil {
+		return s.fail(ctx, "replace the state of a task", err)
+	}
+	if n, err := result.RowsAffected(); err != nil {
+		return s.fail(ctx, "replace the state of a task", err)
+	} else if n == 0 {
+		return fmt.Errorf("commit %s for task %s at version %d: %w", d.Event.Body.EventType(), state.Task, d.Prev, ErrConflict)
+	}
+	if err := s.appendEvent(ctx, tx, state, d.Event, enc); err != nil {
+		return err
+	}
+	if err := s.markDirectories(ctx, tx, state, d.Event); err != nil {
+		return err
+	}
+	if err := s.notice(ctx, tx, Notices(state, d.Event, d.Effects)); err != nil {
+		return err
+	}
+	return s.markConversations(ctx, tx, state, d.Event)
+}
+
 func (s *Store) appendEvent(ctx context.Context, tx *sql.Tx, state workflow.State, event workflow.Event, enc encoded) error {
-	_, err := tx.ExecContext(ctx, "INSERT INTO events (task, seq, at, type, event, effects) VALUES (?, ?, ?, ?, ?, ?)",
+	_, err := s.exec(ctx, tx, "INSERT INTO events (task, seq, at, type, event, effects) VALUES (?, ?, ?, ?, ?, ?)",
 		state.Task, state.Version, micros(event.At), event.Body.EventType(), string(enc.event), string(enc.effects))
 	return s.fail(ctx, "append event", err)
 }
@@ -147,7 +183,7 @@ func (s *Store) markConversations(ctx context.Context, tx *sql.Tx, state workflo
 func (s *Store) takeConversation(ctx context.Context, tx *sql.Tx, rt workflow.Runtime, turn ActiveTurn, at time.Time) error {
 	const op = "take the conversation"
 	started := micros(at)
-	result, err := tx.ExecContext(ctx,
+	result, err := s.exec(ctx, tx,
 		`INSERT INTO runtimes (server, agent_id, conversation_id, cwd, mode, role, agent, task, raw, first_started, last_started, active_task, active_turn, active_attempt)
 		 VALUES (?, ?, ?, '', '', '', '', ?, x'', ?, ?, ?, ?, ?)
 		 ON CONFLICT DO UPDATE SET active_task = excluded.active_task, active_turn = excluded.active_turn, active_attempt = excluded.active_attempt
@@ -185,7 +221,7 @@ func (s *Store) giveBackConversations(ctx context.Context, tx *sql.Tx, state wor
 	if err != nil {
 		return fmt.Errorf("encode turn numbers: %w", err)
 	}
-	_, err = tx.ExecContext(ctx,
+	_, err = s.exec(ctx, tx,
 		`UPDATE runtimes SET active_task = NULL, active_turn = NULL, active_attempt = NULL
 		 WHERE active_task = ? AND active_turn NOT IN (SELECT value FROM json_each(?))`, state.Task, string(list))
 	return s.fail(ctx, "give the conversation back", err)

@@ -44,7 +44,7 @@ func family(task string) string {
 // markDirectories keeps tasks out of each other's directories.
 func (s *Store) markDirectories(ctx context.Context, tx *sql.Tx, state workflow.State, event workflow.Event) error {
 	if state.Status.Terminal() {
-		_, err := tx.ExecContext(ctx, "DELETE FROM workspace_locks WHERE task = ?", state.Task)
+		_, err := s.exec(ctx, tx, "DELETE FROM workspace_locks WHERE task = ?", state.Task)
 		return s.fail(ctx, "give the directory back", err)
 	}
 	body, ok := event.Body.(workflow.WorkspaceReady)
@@ -53,10 +53,15 @@ func (s *Store) markDirectories(ctx context.Context, tx *sql.Tx, state workflow.
 	}
 	const op = "take the directory"
 	busy := &DirectoryError{Directory: body.Directory}
+	// Who wants it alone minds all others; who shares it minds those alone who do not.
+	others := "lock = ?2 AND ?3 <> ?2"
+	if body.Lock == workflow.LockExclusive {
+		others = "?3 = ?2"
+	}
 	// One is within the other where it begins with it and a slash.
 	err := tx.QueryRowContext(ctx,
 		`SELECT task, directory FROM workspace_locks
-		 WHERE family <> ?1 AND (lock = ?2 OR ?3 = ?2)
+		 WHERE family <> ?1 AND `+others+`
 		   AND (substr(rtrim(directory, '/') || '/', 1, length(rtrim(?4, '/')) + 1) = rtrim(?4, '/') || '/'
 		     OR substr(rtrim(?4, '/') || '/', 1, length(rtrim(directory, '/')) + 1) = rtrim(directory, '/') || '/')
 		 ORDER BY rowid LIMIT 1`,
@@ -67,7 +72,7 @@ func (s *Store) markDirectories(ctx context.Context, tx *sql.Tx, state workflow.
 	if !errors.Is(err, sql.ErrNoRows) {
 		return s.fail(ctx, op, err)
 	}
-	_, err = tx.ExecContext(ctx, "INSERT OR REPLACE INTO workspace_locks (task, directory, lock, family) VALUES (?, ?, ?, ?)",
+	_, err = s.exec(ctx, tx, "INSERT OR REPLACE INTO workspace_locks (task, directory, lock, family) VALUES (?, ?, ?, ?)",
 		state.Task, body.Directory, string(body.Lock), family(state.Task))
 	return s.fail(ctx, op, err)
 }
@@ -78,7 +83,7 @@ func (s *Store) shareDirectory(ctx context.Context, tx *sql.Tx, state workflow.S
 	if state.WorkspaceOf == "" {
 		return nil
 	}
-	_, err := tx.ExecContext(ctx,
+	_, err := s.exec(ctx, tx,
 		"INSERT INTO workspace_locks (task, directory, lock, family) SELECT ?, directory, lock, family FROM workspace_locks WHERE task = ?",
 		state.Task, state.WorkspaceOf)
 	return s.fail(ctx, "share the directory", err)

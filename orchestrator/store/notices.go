@@ -83,7 +83,7 @@ func (s *Store) notice(ctx context.Context, tx *sql.Tx, notices []Notice) error 
 		if data == nil {
 			data = json.RawMessage("null")
 		}
-		_, err := tx.ExecContext(ctx, "INSERT INTO notices (key, kind, task, ref, data, at) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+		_, err := s.exec(ctx, tx, "INSERT INTO notices (key, kind, task, ref, data, at) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
 			n.Key, string(n.Kind), n.Task, n.Ref, string(data), micros(n.At))
 		if err != nil {
 			return s.fail(ctx, "note what people are told", err)

@@ -44,15 +44,17 @@ type RuntimeFilter struct {
 // SaveRuntime stores that a runtime was started at the given time. FirstStarted,
 // LastStarted and Active of rt are not looked at. Errors: ErrStorage.
 func (s *Store) SaveRuntime(ctx context.Context, rt Runtime, at time.Time) error {
-	return s.write(ctx, "save the runtime", func(tx *sql.Tx) error {
-		_, err := tx.ExecContext(ctx,
-			`INSERT INTO runtimes (server, agent_id, conversation_id, cwd, mode, role, agent, task, raw, first_started, last_started)
+	return s.write(ctx, "save the runtime", func(tx *sql.Tx) error { return s.saveRuntime(ctx, tx, rt, at) })
+}
+
+func (s *Store) saveRuntime(ctx context.Context, tx *sql.Tx, rt Runtime, at time.Time) error {
+	_, err := s.exec(ctx, tx,
+		`INSERT INTO runtimes (server, agent_id, conversation_id, cwd, mode, role, agent, task, raw, first_started, last_started)
 			 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 			 ON CONFLICT DO UPDATE SET cwd = excluded.cwd, mode = excluded.mode, role = excluded.role, agent = excluded.agent,
 			   task = excluded.task, raw = excluded.raw, last_started = excluded.last_started`,
-			rt.Server, rt.AgentID, rt.ConversationID, rt.CWD, rt.Mode, rt.Role, rt.Agent, rt.Task, append([]byte{}, rt.Raw...), micros(at), micros(at))
-		return s.fail(ctx, "save the runtime", err)
-	})
+		rt.Server, rt.AgentID, rt.ConversationID, rt.CWD, rt.Mode, rt.Role, rt.Agent, rt.Task, append([]byte{}, rt.Raw...), micros(at), micros(at))
+	return s.fail(ctx, "save the runtime", err)
 }
 
 // Runtimes returns the registry, the runtime started last first.

@@ -32,7 +32,7 @@ func (s *Store) shareConversation(ctx context.Context, tx *sql.Tx, state workflo
 		return nil
 	}
 	node := state.Turns[i].Node
-	_, err := tx.ExecContext(ctx,
+	_, err := s.exec(ctx, tx,
 		"INSERT INTO shared_conversations (team, agent, server, agent_id, conversation_id) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
 		state.Team, node, body.Runtime.Server, body.Runtime.AgentID, body.Runtime.ConversationID)
 	if err != nil {
@@ -63,7 +63,7 @@ func (s *Store) loseShared(ctx context.Context, tx *sql.Tx, state workflow.State
 		}
 	}
 	// The conversation is the one that the ending turn holds.
-	_, err := tx.ExecContext(ctx,
+	_, err := s.exec(ctx, tx,
 		`DELETE FROM shared_conversations WHERE team = ?1 AND agent NOT IN (SELECT value FROM json_each(?2)) AND EXISTS (
 		   SELECT 1 FROM runtimes r WHERE r.active_task = ?3 AND r.server = shared_conversations.server
 		   AND r.agent_id = shared_conversations.agent_id AND r.conversation_id = shared_conversations.conversation_id)`,

@@ -47,8 +47,14 @@ type Store struct {
 	// writing is held by the one transaction that writes. Whoever waits for it
 	// can be cancelled, which a wait inside SQLite cannot.
 	writing chan struct{}
-	closed  atomic.Bool
-	faults  *faults // nil when open for reading only
+	// stateOf reads the state of a task; it is what is read most.
+	stateOf  *sql.Stmt
+	queue    writeQueue
+	prepared preparedStatements
+	// checkpoints is nil when open for reading only.
+	checkpoints *checkpointer
+	closed      atomic.Bool
+	faults      *faults // nil when open for reading only
 	// partly is set when the check at the start ran out of time.
 	partly bool
 }
@@ -91,7 +97,15 @@ func Open(ctx context.Context, o Options) (_ *Store, err error) {
 	if s.reads, err = openDB(s.file(), "ro", readConns); err != nil {
 		return nil, s.fail(ctx, "open the store", err)
 	}
-	return s, nil
+	if err := s.prepareReads(ctx); err != nil {
+		return nil, err
+	}
+	return s, s.fail(ctx, "open the store", s.startCheckpoints()) //nolint:contextcheck // they end with the store
+}
+
+func (s *Store) prepareReads(ctx context.Context) (err error) {
+	s.stateOf, err = s.reads.PrepareContext(ctx, "SELECT state FROM tasks WHERE id = ?")
+	return s.fail(ctx, "open the store", err)
 }
 
 // makePrivate makes an empty file that only its owner can read, where there is
@@ -130,7 +144,10 @@ func OpenReader(ctx context.Context, dir string) (_ *Store, err error) {
 	if s.reads, err = openDB(s.file(), "ro", readConns); err != nil {
 		return nil, s.fail(ctx, "open the store", err)
 	}
-	return s, s.checkSchema(ctx)
+	if err := s.checkSchema(ctx); err != nil {
+		return nil, err
+	}
+	return s, s.prepareReads(ctx)
 }
 
 // openDB opens a pool. Mode is SQLite's: "rwc" makes the file, "ro" cannot write.
@@ -148,6 +165,7 @@ func openDB(file, mode string, conns int) (*sql.DB, error) {
 	} else {
 		query.Set("_journal_mode", "WAL")
 		query.Set("_synchronous", "FULL")
+		query.Set("_pragma", fmt.Sprintf("wal_autocheckpoint(%d)", mostLogPages))
 	}
 	name := url.URL{Scheme: "file", Path: file, RawQuery: query.Encode()}
 	connector, err := sqlite.NewConnector(name.String())
@@ -174,6 +192,10 @@ func (s *Store) Close() error {
 		return nil
 	}
 	var errs []error
+	errs = append(errs, s.checkpoints.close(), s.prepared.close())
+	if s.stateOf != nil {
+		errs = append(errs, s.stateOf.Close())
+	}
 	for _, db := range []*sql.DB{s.reads, s.writes} {
 		if db != nil {
 			errs = append(errs, db.Close())
@@ -209,37 +231,6 @@ func (s *Store) check(ctx context.Context, limit time.Duration) error {
 	if result != "ok" {
 		return s.fail(ctx, "check the store", &damageError{result})
 	}
-	return nil
-}
-
-// write runs fn in the one transaction that may write. Everything that is
-// written goes through here. Errors of fn are returned as they are.
-func (s *Store) write(ctx context.Context, op string, fn func(tx *sql.Tx) error) (err error) {
-	if s.writes == nil {
-		return fmt.Errorf("%s: %w", op, ErrReadOnly)
-	}
-	select {
-	case s.writing <- struct{}{}:
-		defer func() { <-s.writing }()
-	case <-ctx.Done():
-		return s.fail(ctx, op, ctx.Err())
-	}
-	s.faults.before()
-	tx, err := s.writes.BeginTx(ctx, nil)
-	if err != nil {
-		return s.fail(ctx, op, err)
-	}
-	if err := fn(tx); err != nil {
-		if back := tx.Rollback(); back != nil && !errors.Is(back, sql.ErrTxDone) {
-			return errors.Join(err, s.fail(ctx, op, back))
-		}
-		return err
-	}
-	s.faults.middle()
-	if err := tx.Commit(); err != nil {
-		return s.fail(ctx, op, err)
-	}
-	s.faults.after()
 	return nil
 }
 

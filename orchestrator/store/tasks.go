@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -75,7 +76,7 @@ func (s *Store) Task(ctx context.Context, id string) (workflow.State, error) {
 
 func (s *Store) state(ctx context.Context, id string) (workflow.State, error) {
 	var text []byte
-	err := s.reads.QueryRowContext(ctx, "SELECT state FROM tasks WHERE id = ?", id).Scan(&text)
+	err := s.stateOf.QueryRowContext(ctx, id).Scan(&text)
 	if errors.Is(err, sql.ErrNoRows) {
 		return workflow.State{}, fmt.Errorf("task %q: %w", id, ErrNotFound)
 	}
@@ -117,38 +118,65 @@ func (s *Store) Events(ctx context.Context, task string, after int64) ([]Record,
 
 // List returns tasks, the newest first.
 func (s *Store) List(ctx context.Context, f Filter) ([]workflow.State, error) {
-	where, args := []string{"TRUE"}, []any{}
-	if len(f.Status) > 0 {
-		where = append(where, "status IN (SELECT value FROM json_each(?))")
-		args = append(args, jsonList(f.Status))
+	limit := f.Limit
+	if limit <= 0 {
+		limit = 100
+	}
+	// Each state is looked up by itself, in the order of an index: with several at
+	// once SQLite would read and sort all tasks that are in any of them.
+	statuses := slices.Clone(f.Status)
+	slices.Sort(statuses)
+	statuses = slices.Compact(statuses)
+	if len(statuses) < 2 {
+		statement, args := listOne(f, slices.Concat(statuses, []workflow.TaskState{""})[0])
+		return query(ctx, s, "list the tasks", scanState, statement+" ORDER BY created DESC, id DESC LIMIT ?", append(args, limit)...)
+	}
+	var parts []string
+	var args []any
+	for _, status := range statuses {
+		part, more := listOne(f, status)
+		parts = append(parts, "SELECT * FROM ("+part+" ORDER BY created DESC, id DESC LIMIT ?)")
+		args = append(append(args, more...), limit)
+	}
+	return query(ctx, s, "list the tasks", scanState,
+		"SELECT state, created, id FROM ("+strings.Join(parts, " UNION ALL ")+") ORDER BY created DESC, id DESC LIMIT ?", append(args, limit)...)
+}
+
+func scanState(rows *sql.Rows) (workflow.State, error) {
+	var text []byte
+	var created int64
+	var id string
+	if err := rows.Scan(&text, &created, &id); err != nil {
+		return workflow.State{}, err
+	}
+	return decodeState(text)
+}
+
+// listOne selects the tasks that a filter fits and that are in a state, where it is not empty.
+func listOne(f Filter, status workflow.TaskState) (statement string, args []any) {
+	where := []string{"TRUE"}
+	and := func(condition string, value any) {
+		where, args = append(where, condition), append(args, value)
+	}
+	if status != "" {
+		and("status = ?", string(status))
 	}
 	if f.Team != "" {
-		where, args = append(where, "team = ?"), append(args, f.Team)
+		and("team = ?", f.Team)
 	}
 	if f.Batch != "" {
-		where, args = append(where, "batch = ?"), append(args, f.Batch)
+		and("batch = ?", f.Batch)
 	}
 	if f.Schedule != "" {
-		where, args = append(where, "schedule = ?"), append(args, f.Schedule)
+		and("schedule = ?", f.Schedule)
 	}
 	if !f.Children {
 		where = append(where, "parent IS NULL")
 	}
 	if f.After != "" {
-		where = append(where, "(created, id) < (SELECT created, id FROM tasks WHERE id = ?)")
-		args = append(args, f.After)
+		and("(created, id) < (SELECT created, id FROM tasks WHERE id = ?)", f.After)
 	}
-	limit := f.Limit
-	if limit <= 0 {
-		limit = 100
-	}
-	return query(ctx, s, "list the tasks", func(rows *sql.Rows) (workflow.State, error) {
-		var text []byte
-		if err := rows.Scan(&text); err != nil {
-			return workflow.State{}, err
-		}
-		return decodeState(text)
-	}, "SELECT state FROM tasks WHERE "+strings.Join(where, " AND ")+" ORDER BY created DESC, id DESC LIMIT ?", append(args, limit)...)
+	return "SELECT state, created, id FROM tasks WHERE " + strings.Join(where, " AND "), args
 }
 
 // Unfinished returns every task that has not ended, the oldest first.

@@ -1,0 +1,195 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+)
+
+// maxTogether bounds how many writes are committed in one transaction, so that
+// none waits for too many others.
+const maxTogether = 256
+
+// errAbandoned is what those get whose transaction ended in a panic of another write.
+var errAbandoned = errors.New("the transaction was given up because another write in it panicked")
+
+// pendingWrite is a write that waits for its transaction.
+type pendingWrite struct {
+	ctx  context.Context //nolint:containedctx // it goes with the write to whoever carries it out
+	op   string
+	fn   func(tx *sql.Tx) error
+	err  error
+	done chan struct{} // closed when err is set
+}
+
+func (w *pendingWrite) end(err error) {
+	w.err = err
+	close(w.done)
+}
+
+// ended reports whether the write was carried out.
+func (w *pendingWrite) ended() bool {
+	select {
+	case <-w.done:
+		return true
+	default:
+		return false
+	}
+}
+
+// writeQueue has the writes that wait, the first first.
+type writeQueue struct {
+	mu    sync.Mutex
+	items []*pendingWrite
+}
+
+func (q *writeQueue) add(w *pendingWrite) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.items = append(q.items, w)
+}
+
+// take returns those that are next.
+func (q *writeQueue) take() []*pendingWrite {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	n := min(len(q.items), maxTogether)
+	next := q.items[:n:n]
+	if q.items = q.items[n:]; len(q.items) == 0 {
+		q.items = nil
+	}
+	return next
+}
+
+// withdraw takes a write back, and is false when somebody has taken it.
+func (q *writeQueue) withdraw(w *pendingWrite) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	i := slices.Index(q.items, w)
+	if i >= 0 {
+		q.items = slices.Delete(slices.Clone(q.items), i, i+1)
+	}
+	return i >= 0
+}
+
+// write runs fn in the transaction that may write, of which there is one at a
+// time, and returns when it is committed. Everything that is written goes
+// through here. Errors of fn are returned as they are.
+//
+// Writes that come while another transaction is being committed wait, and go
+// into the next one together: one sync of the disk makes all of them durable.
+// Each has a savepoint, so that one which fails leaves nothing behind and the
+// others are not touched. Where more than a write fails (the disk, the file)
+// all of them are done again, each in a transaction of its own. So fn may be
+// called more than once, and what it has noted the last time counts.
+func (s *Store) write(ctx context.Context, op string, fn func(tx *sql.Tx) error) error {
+	if s.writes == nil {
+		return fmt.Errorf("%s: %w", op, ErrReadOnly)
+	}
+	w := &pendingWrite{ctx: ctx, op: op, fn: fn, done: make(chan struct{})}
+	s.queue.add(w)
+	select {
+	case s.writing <- struct{}{}:
+		defer func() { <-s.writing }()
+		for !w.ended() {
+			s.commitTogether(s.queue.take()) //nolint:contextcheck // it is for several, none of which ends it
+		}
+	case <-w.done:
+	case <-ctx.Done():
+		if s.queue.withdraw(w) {
+			return s.fail(ctx, op, ctx.Err())
+		}
+		<-w.done // somebody is committing it
+	}
+	return w.err
+}
+
+// commitTogether carries out writes in one transaction. s.writing is held.
+func (s *Store) commitTogether(writes []*pendingWrite) {
+	defer func() {
+		for _, w := range writes {
+			if !w.ended() {
+				w.end(fmt.Errorf("%s: %w", w.op, errAbandoned))
+			}
+		}
+	}()
+	s.prepared.prepare(s.writes)
+	s.checkpoints.wrote(len(writes))
+	if len(writes) > 1 && s.tryTogether(writes) {
+		return
+	}
+	for _, w := range writes {
+		if !w.ended() {
+			w.end(s.commitAlone(w))
+		}
+	}
+}
+
+// commitAlone carries out one write.
+func (s *Store) commitAlone(w *pendingWrite) error {
+	s.faults.before()
+	tx, err := s.writes.BeginTx(w.ctx, nil)
+	if err != nil {
+		return s.fail(w.ctx, w.op, err)
+	}
+	defer func() { _ = tx.Rollback() }() // after a panic; else it is over
+	if err := w.fn(tx); err != nil {
+		if back := tx.Rollback(); back != nil && !errors.Is(back, sql.ErrTxDone) {
+			return errors.Join(err, s.fail(w.ctx, w.op, back))
+		}
+		return err
+	}
+	s.faults.middle()
+	if err := tx.Commit(); err != nil {
+		return s.fail(w.ctx, w.op, err)
+	}
+	s.faults.after()
+	return nil
+}
+
+// tryTogether is false when nothing was written, and none of the writes has ended
+// that could not be ended without the others.
+func (s *Store) tryTogether(writes []*pendingWrite) bool {
+	s.faults.before()
+	ctx := context.Background() // what has been begun for several is not given up for one
+	tx, err := s.writes.BeginTx(ctx, nil)
+	if err != nil {
+		return false
+	}
+	defer func() { _ = tx.Rollback() }() // unless it is committed
+	results := make([]error, len(writes))
+	wrote := 0
+	for i, w := range writes {
+		if _, err := s.exec(ctx, tx, "SAVEPOINT one"); err != nil {
+			return false
+		}
+		results[i] = w.fn(tx)
+		switch {
+		case results[i] == nil:
+			wrote++
+		case errors.Is(results[i], ErrStorage), w.ctx.Err() != nil:
+			return false // SQLite may have given up the whole transaction
+		default:
+			if _, err := s.exec(ctx, tx, "ROLLBACK TO one"); err != nil {
+				return false
+			}
+		}
+		if _, err := s.exec(ctx, tx, "RELEASE one"); err != nil {
+			return false
+		}
+	}
+	s.faults.middle()
+	if err = tx.Commit(); err == nil && wrote > 0 {
+		s.faults.after()
+	}
+	for i, w := range writes {
+		if results[i] == nil && err != nil {
+			results[i] = s.fail(w.ctx, w.op, err)
+		}
+		w.end(results[i])
+	}
+	return true
+}
