@@ -34,7 +34,9 @@ func (s scheduledTasks) Cancel(ctx context.Context, task, by string) error {
 }
 
 // Subscribe implements schedule.Tasks.
-func (s scheduledTasks) Subscribe() *engine.Subscription { return s.d.engine.Subscribe("").WithoutProgress() }
+func (s scheduledTasks) Subscribe() *engine.Subscription {
+	return s.d.engine.Subscribe("").WithoutProgress()
+}
 
 // specs are the schedules of team files. Those of a file with mistakes stay as
 // they were with its team.

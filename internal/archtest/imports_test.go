@@ -54,7 +54,7 @@ var allowed = map[string][]string{
 		"orchestrator", "orchestrator/config", "orchestrator/store", "orchestrator/engine", "orchestrator/runner", "orchestrator/teamtest",
 		"orchestrator/schedule", "orchestrator/notify",
 	},
-	"internal/archtest":      {},
+	"internal/archtest": {},
 	"internal/bench": {
 		"appclient", "appclient/apptest", "internal/realserver", "internal/scriptedmodel",
 		"orchestrator", "orchestrator/config", "orchestrator/engine", "orchestrator/store", "workflow",
