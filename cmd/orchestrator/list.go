@@ -134,6 +134,8 @@ type listJSON struct {
 	Priority int    `json:"priority,omitempty"`
 	// WaitsFor is what people are asked, and Paused why the task is paused.
 	WaitsFor []ask       `json:"waits_for,omitempty"`
+	// WaitsForTask is the task that works in the directory which this one waits for.
+	WaitsForTask string `json:"waits_for_task,omitempty"`
 	Paused   *pausedTask `json:"paused,omitempty"`
 }
 
@@ -141,7 +143,7 @@ func listEntry(t workflow.State) listJSON {
 	entry := listJSON{
 		Task: t.Task, Team: t.Team, State: t.Status, Turns: t.Attempts, Tokens: t.Usage.TotalTokens, Created: t.Created, Updated: t.Updated,
 		Cost: float64(t.Cost) / 1e6, Unpriced: t.Unpriced, WaitsFor: asksOf(t),
-		Batch: t.Batch, Schedule: t.Schedule, Priority: t.Priority,
+		Batch: t.Batch, Schedule: t.Schedule, Priority: t.Priority, WaitsForTask: t.Place.WaitsFor,
 	}
 	if t.Parent != nil {
 		entry.Parent = t.Parent.Task

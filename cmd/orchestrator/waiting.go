@@ -99,6 +99,10 @@ func currently(s workflow.State, now time.Time) string {
 		return s.Result.Explanation
 	case s.Status == workflow.TaskPaused:
 		return pausedOf(s).Note
+	case s.Status == workflow.TaskQueued && s.Place.WaitsFor != "":
+		return "waits for the directory of " + s.Place.WaitsFor
+	case s.Status == workflow.TaskQueued:
+		return placeWait(s)
 	}
 	var parts []string
 	for _, a := range asksOf(s) {
