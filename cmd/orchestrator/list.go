@@ -133,10 +133,10 @@ type listJSON struct {
 	Schedule string `json:"schedule,omitempty"`
 	Priority int    `json:"priority,omitempty"`
 	// WaitsFor is what people are asked, and Paused why the task is paused.
-	WaitsFor []ask       `json:"waits_for,omitempty"`
+	WaitsFor []ask `json:"waits_for,omitempty"`
 	// WaitsForTask is the task that works in the directory which this one waits for.
-	WaitsForTask string `json:"waits_for_task,omitempty"`
-	Paused   *pausedTask `json:"paused,omitempty"`
+	WaitsForTask string      `json:"waits_for_task,omitempty"`
+	Paused       *pausedTask `json:"paused,omitempty"`
 }
 
 func listEntry(t workflow.State) listJSON {
