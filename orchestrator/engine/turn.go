@@ -110,6 +110,10 @@ func (e *Engine) runTurn(ctx context.Context, w *work) next {
 	e.mu.Lock()
 	e.forget(w.key)
 	e.mu.Unlock()
+	if err == nil && refused == nil {
+		rec.seen.Store(nil) // its end says it
+	}
+	defer e.recordUsed(ctx, rec, turn)
 	var price *PriceError
 	var budget *BudgetError
 	var busy *store.BusyError
@@ -138,7 +142,7 @@ func (e *Engine) runTurn(ctx context.Context, w *work) next {
 			Detail: notConsumed.Detail, ConversationLost: notConsumed.ConversationLost,
 		})
 	case errors.As(context.Cause(ctx), &budget):
-		e.finish(ctx, w.key, workflow.TurnFinished{Reason: workflow.ReasonBudgetExceeded, Error: budget.Note})
+		e.finish(ctx, w.key, workflow.TurnFinished{Reason: workflow.ReasonBudgetExceeded, Error: budget.Note, Model: rec.modelName(), Usage: rec.takeSeen()})
 	case ctx.Err() != nil:
 		log.Debug().AnErr("cause", context.Cause(ctx)).Msg("turn stopped; nothing is recorded for it")
 	case sent:
@@ -268,7 +272,9 @@ type recorder struct {
 	// model and over can be read by Progress, which must not wait for mu.
 	model atomic.Pointer[string]
 	over  atomic.Bool
-	live  liveText
+	// seen is what the attempt was last seen to have used.
+	seen atomic.Pointer[workflow.Usage]
+	live liveText
 
 	// mu is held while something is recorded, and so while the store is unavailable.
 	mu   sync.Mutex
@@ -388,6 +394,7 @@ func (r *recorder) Progress(p Progress) {
 	}
 	if p.Kind == ProgressUsage {
 		if !r.over.Load() {
+			r.seen.Store(&p.Usage)
 			r.engine.measure(context.Background(), r.work, r.modelName(), p.Usage)
 		}
 	}

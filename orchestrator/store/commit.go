@@ -109,6 +109,9 @@ func (s *Store) Commit(ctx context.Context, prev int64, state workflow.State, ev
 		if err := s.notice(ctx, tx, Notices(state, event, effects)); err != nil {
 			return err
 		}
+		if err := s.countUsage(ctx, tx, state, event); err != nil {
+			return err
+		}
 		return s.markConversations(ctx, tx, state, event)
 	})
 }
@@ -122,7 +125,7 @@ func (s *Store) appendEvent(ctx context.Context, tx *sql.Tx, state workflow.Stat
 // markConversations keeps one turn at a time in a conversation.
 func (s *Store) markConversations(ctx context.Context, tx *sql.Tx, state workflow.State, event workflow.Event) error {
 	switch body := event.Body.(type) {
-	case workflow.TaskSubmitted, workflow.TaskClaimed, workflow.TurnAccepted, workflow.QuestionAsked,
+	case workflow.TaskSubmitted, workflow.TaskClaimed, workflow.TurnAccepted, workflow.TurnUsed, workflow.QuestionAsked,
 		workflow.ProgressReported, workflow.TaskSpawned, workflow.WorkspaceWaits, workflow.WorkspacePreparing, workflow.WorkspaceReady,
 		workflow.WorkspaceRestored, workflow.WorkspaceSaved, workflow.WorkspacePublishing, workflow.WorkspacePublished,
 		workflow.PublishRequested, workflow.WorkspaceFinished:
