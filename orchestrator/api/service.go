@@ -24,6 +24,7 @@ type Service interface {
 
 	Schedules
 	Batches
+	UsageSource
 
 	// Teams are those that can be submitted by name.
 	Teams(ctx context.Context) ([]Team, error)
