@@ -132,6 +132,20 @@ const (
 	ProgressReconcile ProgressKind = "reconcile"
 	// ProgressOutput: a piece of the output of a check.
 	ProgressOutput ProgressKind = "output"
+
+	// Those that follow are for the transcript alone: see Transcripts.
+
+	// ProgressToolCall: a tool was called that did not start, such as one that was denied.
+	ProgressToolCall ProgressKind = "tool_call"
+	// ProgressToolReturn: Text is what came back of a tool.
+	ProgressToolReturn ProgressKind = "tool_return"
+	// ProgressStop: Text is the stop reason of one request to the model.
+	ProgressStop ProgressKind = "stop"
+	// ProgressStatus: Text is what else the App Server says.
+	ProgressStatus ProgressKind = "status"
+	// ProgressQuestion and ProgressAnswer: what a person is asked, and answers.
+	ProgressQuestion ProgressKind = "question"
+	ProgressAnswer   ProgressKind = "answer"
 )
 
 // Progress is one live observation of a running turn.
@@ -143,6 +157,11 @@ type Progress struct {
 	Tool     string
 	Argument string
 	Usage    workflow.Usage
+
+	// Call is the ID of a tool call, Input its arguments as JSON, and Status says how
+	// it ended; Subagent is set on what a sub-agent of the App Server does. They are
+	// for the transcript alone.
+	Call, Input, Status, Subagent string
 }
 
 // CheckRunner runs the commands of checks. orchestrator/check implements it.
