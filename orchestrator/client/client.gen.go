@@ -498,6 +498,18 @@ type ForkTaskParams struct {
 	IdempotencyKey *string `json:"Idempotency-Key,omitempty"`
 }
 
+// GetTranscriptParams defines parameters for GetTranscript.
+type GetTranscriptParams struct {
+	// Turn Only this turn
+	Turn *int64 `form:"turn,omitempty" json:"turn,omitempty"`
+
+	// Attempt Only this attempt at a turn
+	Attempt *int64 `form:"attempt,omitempty" json:"attempt,omitempty"`
+
+	// Follow Wait for what is to come, until the task or the turn is over
+	Follow *bool `form:"follow,omitempty" json:"follow,omitempty"`
+}
+
 // GetUsageParams defines parameters for GetUsage.
 type GetUsageParams struct {
 	// By What is summed up by; turn wants task
@@ -996,6 +1008,13 @@ type ClientInterface interface {
 	//
 	// Corresponds with GET /v1/tasks/{task}/story (the `GetStory` operationId).
 	GetStory(ctx context.Context, task string, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetTranscript What the turns of a task said and did, as JSON Lines
+	//
+	// The transcripts of the task's attempts in their order, one record a line; see docs/transcripts.md. With follow, those of turns that run at the same time come as they are written, and empty lines say that the daemon lives.
+	//
+	// Corresponds with GET /v1/tasks/{task}/transcript (the `GetTranscript` operationId).
+	GetTranscript(ctx context.Context, task string, params *GetTranscriptParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListTeams The teams that can be submitted by name
 	//
@@ -1896,6 +1915,23 @@ func (c *Client) RetryTask(ctx context.Context, task string, body RetryTaskJSONR
 // Corresponds with GET /v1/tasks/{task}/story (the `GetStory` operationId).
 func (c *Client) GetStory(ctx context.Context, task string, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewGetStoryRequest(c.Server, task)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetTranscript What the turns of a task said and did, as JSON Lines
+//
+// The transcripts of the task's attempts in their order, one record a line; see docs/transcripts.md. With follow, those of turns that run at the same time come as they are written, and empty lines say that the daemon lives.
+//
+// Corresponds with GET /v1/tasks/{task}/transcript (the `GetTranscript` operationId).
+func (c *Client) GetTranscript(ctx context.Context, task string, params *GetTranscriptParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetTranscriptRequest(c.Server, task, params)
 	if err != nil {
 		return nil, err
 	}
@@ -3957,6 +3993,91 @@ func NewGetStoryRequest(server string, task string) (*http.Request, error) {
 	return req, nil
 }
 
+// NewGetTranscriptRequest constructs an http.Request for the GetTranscript method
+func NewGetTranscriptRequest(server string, task string, params *GetTranscriptParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "task", task, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/tasks/%s/transcript", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Turn != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "turn", *params.Turn, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int64"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Attempt != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "attempt", *params.Attempt, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int64"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Follow != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "follow", *params.Follow, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
 // NewListTeamsRequest constructs an http.Request for the ListTeams method
 func NewListTeamsRequest(server string) (*http.Request, error) {
 	var err error
@@ -4612,6 +4733,15 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with GET /v1/tasks/{task}/story (the `GetStory` operationId).
 	GetStoryWithResponse(ctx context.Context, task string, reqEditors ...RequestEditorFn) (*GetStoryResponse, error)
+
+	// GetTranscriptWithResponse What the turns of a task said and did, as JSON Lines
+	//
+	// The transcripts of the task's attempts in their order, one record a line; see docs/transcripts.md. With follow, those of turns that run at the same time come as they are written, and empty lines say that the daemon lives.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/tasks/{task}/transcript (the `GetTranscript` operationId).
+	GetTranscriptWithResponse(ctx context.Context, task string, params *GetTranscriptParams, reqEditors ...RequestEditorFn) (*GetTranscriptResponse, error)
 
 	// ListTeamsWithResponse The teams that can be submitted by name
 	//
@@ -7519,6 +7649,75 @@ func (r GetStoryResponse) ContentType() string {
 	return ""
 }
 
+type GetTranscriptResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationproblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationproblemJSON404 *Problem
+	// ApplicationproblemJSON409 the response for an HTTP 409 `application/problem+json` response
+	ApplicationproblemJSON409 *Problem
+	// ApplicationproblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationproblemJSON422 *Problem
+	// ApplicationproblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationproblemJSON500 *Problem
+	// ApplicationproblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationproblemJSON503 *Problem
+}
+
+// GetApplicationproblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r GetTranscriptResponse) GetApplicationproblemJSON404() *Problem {
+	return r.ApplicationproblemJSON404
+}
+
+// GetApplicationproblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
+func (r GetTranscriptResponse) GetApplicationproblemJSON409() *Problem {
+	return r.ApplicationproblemJSON409
+}
+
+// GetApplicationproblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r GetTranscriptResponse) GetApplicationproblemJSON422() *Problem {
+	return r.ApplicationproblemJSON422
+}
+
+// GetApplicationproblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r GetTranscriptResponse) GetApplicationproblemJSON500() *Problem {
+	return r.ApplicationproblemJSON500
+}
+
+// GetApplicationproblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r GetTranscriptResponse) GetApplicationproblemJSON503() *Problem {
+	return r.ApplicationproblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r GetTranscriptResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetTranscriptResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetTranscriptResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetTranscriptResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 type ListTeamsResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
@@ -8517,6 +8716,21 @@ func (c *ClientWithResponses) GetStoryWithResponse(ctx context.Context, task str
 		return nil, err
 	}
 	return ParseGetStoryResponse(rsp)
+}
+
+// GetTranscriptWithResponse What the turns of a task said and did, as JSON Lines
+//
+// The transcripts of the task's attempts in their order, one record a line; see docs/transcripts.md. With follow, those of turns that run at the same time come as they are written, and empty lines say that the daemon lives.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/tasks/{task}/transcript (the `GetTranscript` operationId).
+func (c *ClientWithResponses) GetTranscriptWithResponse(ctx context.Context, task string, params *GetTranscriptParams, reqEditors ...RequestEditorFn) (*GetTranscriptResponse, error) {
+	rsp, err := c.GetTranscript(ctx, task, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetTranscriptResponse(rsp)
 }
 
 // ListTeamsWithResponse The teams that can be submitted by name
@@ -10893,6 +11107,60 @@ func ParseGetStoryResponse(rsp *http.Response) (*GetStoryResponse, error) {
 	return response, nil
 }
 
+// ParseGetTranscriptResponse parses an HTTP response from a GetTranscriptWithResponse call
+func ParseGetTranscriptResponse(rsp *http.Response) (*GetTranscriptResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetTranscriptResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON503 = &dest
+
+	}
+
+	return response, nil
+}
+
 // ParseListTeamsResponse parses an HTTP response from a ListTeamsWithResponse call
 func ParseListTeamsResponse(rsp *http.Response) (*ListTeamsResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -11124,4 +11392,4 @@ func ParseGetVersionResponse(rsp *http.Response) (*GetVersionResponse, error) {
 }
 
 // specification is the SHA-256 of the docs/openapi.yaml that this file was made from.
-const specification = "10696bfb1fcfd4f3c489053274109784f99b76dcd6a4fefd8fed12e1ccaffd77"
+const specification = "c256558b6d641c4a60beaa05863571348717c14916e7711f7f5a58ee95948901"

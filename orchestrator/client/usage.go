@@ -2,7 +2,6 @@ package client
 
 import (
 	"context"
-	"time"
 
 	"github.com/seed-e05a5b32/orchestrator/orchestrator/api"
 	"github.com/seed-e05a5b32/orchestrator/orchestrator/store"
@@ -15,10 +14,11 @@ func (d *Daemon) Usage(ctx context.Context, f store.UsageFilter, limit int) (api
 	if f.Location != nil {
 		params.TimeZone = given(f.Location.String())
 	}
-	for at, target := range map[time.Time]**time.Time{f.Since: &params.Since, f.Until: &params.Until} {
-		if !at.IsZero() {
-			*target = &at
-		}
+	if !f.Since.IsZero() {
+		params.Since = &f.Since
+	}
+	if !f.Until.IsZero() {
+		params.Until = &f.Until
 	}
 	if limit > 0 {
 		n := int64(limit)
