@@ -193,7 +193,8 @@ func (v *transcriptView) end(r transcript.Record) {
 }
 
 func (v *transcriptView) used(r transcript.Record) {
-	if text := usageText(r.Usage, 0); text != "" {
+	if u := r.Usage; u.TotalTokens > 0 {
+		text := fmt.Sprintf("%s tokens (%s in, %s out) · %s", formatCount(u.TotalTokens), formatCount(u.PromptTokens), formatCount(u.CompletionTokens), plural(int(u.Requests), "model request"))
 		if money := costOf(&workflow.TurnFinished{Usage: r.Usage, Model: r.Model, Cost: r.Cost, Unpriced: r.Unpriced}); money != "" {
 			text += " · " + money
 		}

@@ -29,12 +29,7 @@ func (e *Engine) runCheck(ctx context.Context, w *work, state workflow.State, te
 	finished, err := e.callCheck(ctx, CheckRequest{
 		Task: w.key.task, Check: team.Checks[turn.Node], Turn: turn, Workspace: state.Workspace,
 		Environment: checkEnvironment(state, turn), OutputLimit: outputLimit(team), OutputFile: e.outputFile(w.key), Redact: e.o.Redact,
-		Progress: func(p Progress) {
-			if kept != nil {
-				kept.Add(p)
-			}
-			e.publishProgress(w.key, turn.Node, p)
-		},
+		Progress: func(p Progress) { e.publishProgress(w.key, turn.Node, p) }, Output: keepOutputIn(kept),
 	})
 	if err != nil {
 		if budget := (*BudgetError)(nil); errors.As(context.Cause(ctx), &budget) {
@@ -50,6 +45,14 @@ func (e *Engine) runCheck(ctx context.Context, w *work, state workflow.State, te
 		return
 	}
 	finish(finished)
+}
+
+// keepOutputIn is nil where there is no transcript.
+func keepOutputIn(kept Transcript) func(p []byte) {
+	if kept == nil {
+		return nil
+	}
+	return func(p []byte) { kept.Add(Progress{Kind: ProgressOutput, Text: string(p)}) }
 }
 
 // commandOf is empty for a check that there is not.

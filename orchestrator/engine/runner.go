@@ -190,8 +190,11 @@ type CheckRequest struct {
 	OutputFile string
 	// Redact takes secrets out of the output, in its file, too; nil knows none.
 	Redact *redact.Redactor
-	// Progress shows the output as it comes. It never blocks.
+	// Progress shows the newest of the output now and then. It never blocks.
 	Progress func(p Progress)
+	// Output takes all of the output as it comes, without secrets; nil takes nothing.
+	// It never blocks, and must not keep p.
+	Output func(p []byte)
 }
 
 // Prices says what a turn costs.

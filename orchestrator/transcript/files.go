@@ -199,8 +199,8 @@ func (f *Files) write() {
 
 // writeTurn adds a block to the file of a turn.
 func (f *Files) writeTurn(t *turn, lines []byte, lost loss) {
-	if t.over {
-		t.leaveOut(f, lines)
+	if t.over.Load() {
+		t.leaveOut(f, lines, lost)
 		return
 	}
 	records, bytes := countLines(lines)+lost.records, int64(len(lines))+lost.bytes
@@ -219,8 +219,8 @@ func (f *Files) writeTurn(t *turn, lines []byte, lost loss) {
 	case err == nil:
 		t.failed, t.missing = false, loss{}
 	case errors.As(err, &full):
-		t.over = true
-		t.leaveOut(f, lines)
+		t.over.Store(true)
+		t.leaveOut(f, lines, loss{})
 	default:
 		t.missing.add(records, bytes, err.Error())
 		if !t.failed {
@@ -317,8 +317,8 @@ func (f *Files) takeUp(t *turn, out file) error {
 
 // leaveOut counts what is over the limit of a file. The end of an attempt is
 // written all the same, with what is missing before it.
-func (t *turn) leaveOut(f *Files, lines []byte) {
-	t.cut.add(countLines(lines), int64(len(lines)), (&limitError{f.o.MaxPerTurn}).Error())
+func (t *turn) leaveOut(f *Files, lines []byte, lost loss) {
+	t.cut.add(countLines(lines)+lost.records, int64(len(lines))+lost.bytes, (&limitError{f.o.MaxPerTurn}).Error())
 	end := lastEnd(lines)
 	if end == nil {
 		return

@@ -3,6 +3,7 @@ package transcript
 import (
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/seed-e05a5b32/orchestrator/orchestrator/engine"
@@ -32,10 +33,12 @@ type turn struct {
 	// users counts Begin without Close; without any, and with nothing to write, the attempt is forgotten.
 	users int
 
+	// over says that the limit is reached; the writer sets it.
+	over atomic.Bool
+
 	// What follows belongs to the writer alone.
 	size    int64 // of the file
 	known   bool  // size is that of the file
-	over    bool  // the limit is reached
 	cut     loss  // what was left out because of it
 	failed  bool  // the last write failed, which was logged
 	missing loss  // what could not be written, for as long as it has failed
@@ -74,6 +77,11 @@ func (t *turn) add(r Record) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if streams(r.Type) {
+		if t.over.Load() {
+			t.lost.add(1, int64(len(r.Text)), "")
+			t.queue(false)
+			return
+		}
 		if t.openText.Len() > 0 && (t.open.Type != r.Type || t.open.Subagent != r.Subagent || t.openText.Len() >= maxOpen) {
 			t.closeText()
 		}
