@@ -69,16 +69,24 @@ handoffs:
 		}
 		t.Errorf("there is no %s in\n%s", what, told.stdout)
 	}
-	has("prompt", func(r transcript.Record) bool { return r.Type == transcript.Prompt && strings.Contains(r.Text, "go and write") })
-	has("text before the call", func(r transcript.Record) bool { return r.Type == transcript.Text && strings.Contains(r.Text, "I write it.") })
+	has("prompt", func(r transcript.Record) bool {
+		return r.Type == transcript.Prompt && strings.Contains(r.Text, "go and write")
+	})
+	has("text before the call", func(r transcript.Record) bool {
+		return r.Type == transcript.Text && strings.Contains(r.Text, "I write it.")
+	})
 	has("tool call", func(r transcript.Record) bool {
 		return r.Type == transcript.ToolCall && r.Tool == "Write" && strings.Contains(r.Input, "what is written") && r.Call != ""
 	})
 	has("tool return", func(r transcript.Record) bool {
 		return r.Type == transcript.ToolReturn && r.Status == "success" && strings.Contains(r.Text, filepath.Base("kept.txt"))
 	})
-	has("approval", func(r transcript.Record) bool { return r.Type == transcript.Approval && strings.HasPrefix(r.Text, "denied") })
-	has("denied call", func(r transcript.Record) bool { return r.Type == transcript.ToolCall && strings.Contains(r.Input, "denied.txt") })
+	has("approval", func(r transcript.Record) bool {
+		return r.Type == transcript.Approval && strings.HasPrefix(r.Text, "denied")
+	})
+	has("denied call", func(r transcript.Record) bool {
+		return r.Type == transcript.ToolCall && strings.Contains(r.Input, "denied.txt")
+	})
 	has("return of the denied call", func(r transcript.Record) bool { return r.Type == transcript.ToolReturn && r.Status == "error" })
 	has("usage", func(r transcript.Record) bool { return r.Type == transcript.Usage && r.Usage.TotalTokens > 0 })
 	if last := records[len(records)-1]; last.Type != transcript.End || last.Reason != "end_turn" || last.Usage.TotalTokens == 0 {

@@ -207,7 +207,7 @@ func (d *daemonBackend) UsageReport(ctx context.Context, f store.UsageFilter, li
 	if limit == 0 {
 		limit = maxUsageRows
 	}
-	return d.Daemon.Usage(ctx, f, limit)
+	return d.Usage(ctx, f, limit)
 }
 
 // maxUsageRows is how many the daemon sends at most.

