@@ -25,6 +25,7 @@ import (
 	"github.com/seed-e05a5b32/orchestrator/orchestrator/api"
 	"github.com/seed-e05a5b32/orchestrator/orchestrator/config"
 	"github.com/seed-e05a5b32/orchestrator/orchestrator/store"
+	"github.com/seed-e05a5b32/orchestrator/orchestrator/transcript"
 	"github.com/seed-e05a5b32/orchestrator/workflow"
 )
 
@@ -240,9 +241,9 @@ func TestRetention(t *testing.T) {
 			ended = append(ended, u.Task)
 		}
 	}
-	outputs := filepath.Join(d.Store().Dir(), store.OutputsName)
+	outputs, transcripts := filepath.Join(d.Store().Dir(), store.OutputsName), filepath.Join(d.Store().Dir(), transcript.DirName)
 	for _, task := range append(ended, "01CRASHED") {
-		if err := os.MkdirAll(filepath.Join(outputs, task), 0o700); err != nil {
+		if err := errors.Join(os.MkdirAll(filepath.Join(outputs, task), 0o700), os.MkdirAll(filepath.Join(transcripts, task), 0o700)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -270,9 +271,53 @@ func TestRetention(t *testing.T) {
 	if left, err := os.ReadDir(outputs); err != nil || len(left) != 0 {
 		t.Errorf("outputs: %v, %v", left, err)
 	}
+	if left, err := os.ReadDir(transcripts); err != nil || len(left) != 0 {
+		t.Errorf("transcripts: %v, %v", left, err)
+	}
 	_, created, err := d.Submit(t.Context(), api.Submission{Source: []byte(checkTeam("one")), Key: "a"})
 	if created || !errors.Is(err, store.ErrRemoved) {
 		t.Errorf("the key again: created %v, %v", created, err)
+	}
+}
+
+// A transcript is kept for its own time, which may be shorter than that of its task.
+func TestRetentionOfTranscripts(t *testing.T) {
+	d := serving(t, DaemonOptions{})
+	updates := d.Subscribe("")
+	defer updates.Close()
+	state, _, err := d.Submit(t.Context(), api.Submission{Source: []byte(checkTeam("one"))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for u := range updates.Updates() {
+		if u.Record != nil && u.Record.State.Status.Terminal() {
+			break
+		}
+	}
+	tell := func() (n int, err error) {
+		err = d.Transcript(t.Context(), state.Task, transcript.Selection{Follow: true}, func(transcript.Record) error { n++; return nil }, nil)
+		return n, err
+	}
+	if n, err := tell(); err != nil || n < 3 {
+		t.Fatalf("%d records, %v", n, err)
+	}
+	if err := d.removeTranscripts(time.Now().Add(1000 * time.Hour)); err != nil {
+		t.Fatal(err)
+	}
+	live := *d.live.Load()
+	live.config.Retention.Transcripts = time.Hour
+	d.live.Store(&live)
+	if err := d.removeTranscripts(time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := tell(); err != nil || n < 3 {
+		t.Fatalf("before their time: %d records, %v", n, err)
+	}
+	if err := d.removeTranscripts(time.Now().Add(2 * time.Hour)); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := tell(); !errors.Is(err, transcript.ErrNone) {
+		t.Errorf("after their time: %d records, %v", n, err)
 	}
 }
 

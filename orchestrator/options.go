@@ -65,6 +65,8 @@ type Options struct {
 	MaxTurns int
 	// Teams are limits of single teams, by their names.
 	Teams map[string]engine.TeamLimit
+	// Transcripts says what is kept of the streams of turns.
+	Transcripts TranscriptOptions
 	// Version is told to the App Server.
 	Version string
 	// Log gets what people do not watch live. Frames that are not understood are in it at debug level.

@@ -17,6 +17,7 @@ import (
 	"github.com/seed-e05a5b32/orchestrator/orchestrator/pool"
 	"github.com/seed-e05a5b32/orchestrator/orchestrator/runner"
 	"github.com/seed-e05a5b32/orchestrator/orchestrator/store"
+	"github.com/seed-e05a5b32/orchestrator/orchestrator/transcript"
 	"github.com/seed-e05a5b32/orchestrator/roles"
 	"github.com/seed-e05a5b32/orchestrator/workflow"
 )
@@ -31,6 +32,8 @@ type Orchestrator struct {
 	pool    *pool.Pool // nil without App Servers
 	engine  *engine.Engine
 	batches *batch.Driver
+	// transcripts is nil where none are kept.
+	transcripts *transcript.Files
 
 	secrets *redaction.Redactor
 	prices  replaceablePrices
@@ -78,6 +81,12 @@ func New(ctx context.Context, options Options) (_ *Orchestrator, err error) {
 	of := engine.Options{
 		Store: o.store, Runner: offline{}, Checks: check.New(check.Options{}), Prices: &o.prices, Log: options.Log,
 		Workspaces: newPlaces(o.store.Dir(), o.servers.local()), OutputDir: outputs, Redact: o.secrets,
+	}
+	if o.transcripts, err = openTranscripts(options.Transcripts, o.store.Dir(), options.Log); err != nil {
+		return nil, err
+	}
+	if o.transcripts != nil {
+		of.Transcripts = o.transcripts
 	}
 	if len(o.servers) > 0 {
 		if o.pool, err = o.servers.pool(ctx, o.store, options, runner.Options{
@@ -148,6 +157,9 @@ func (o *Orchestrator) Close(ctx context.Context) error {
 			errs = append(errs, o.pool.Close())
 		}
 		errs = append(errs, o.servers.stop(ctx))
+		if o.transcripts != nil {
+			errs = append(errs, o.transcripts.Close())
+		}
 		if o.store != nil {
 			errs = append(errs, o.store.Close())
 		}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/seed-e05a5b32/orchestrator/orchestrator/store"
+	"github.com/seed-e05a5b32/orchestrator/orchestrator/transcript"
 )
 
 const (
@@ -26,7 +27,7 @@ func (d *Daemon) keepRetention(ctx context.Context) {
 	timer := time.NewTicker(retentionInterval)
 	defer timer.Stop()
 	for {
-		err := d.removeEnded(ctx, time.Now())
+		err := errors.Join(d.removeEnded(ctx, time.Now()), d.removeTranscripts(time.Now()))
 		switch {
 		case ctx.Err() != nil:
 			return
@@ -79,16 +80,21 @@ func (d *Daemon) removeEnded(ctx context.Context, now time.Time) error {
 	return d.removeOrphans(ctx)
 }
 
-// removeOrphans removes the long outputs of tasks that are gone. They are
-// removed after their task, so that what is left by a crash in between is found here.
+// removeOrphans removes the long outputs and the transcripts of tasks that are
+// gone. They are removed after their task, so that what is left by a crash in
+// between is found here.
 func (d *Daemon) removeOrphans(ctx context.Context) error {
-	outputs := filepath.Join(d.store.Dir(), store.OutputsName)
-	entries, err := os.ReadDir(outputs)
+	return errors.Join(d.removeOrphansIn(ctx, store.OutputsName, "outputs"), d.removeOrphansIn(ctx, transcript.DirName, "transcripts"))
+}
+
+func (d *Daemon) removeOrphansIn(ctx context.Context, name, what string) error {
+	dir := filepath.Join(d.store.Dir(), name)
+	entries, err := os.ReadDir(dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
 	if err != nil {
-		return fmt.Errorf("look for outputs of removed tasks: %w", err)
+		return fmt.Errorf("look for %s of removed tasks: %w", what, err)
 	}
 	for _, entry := range entries {
 		known, err := d.store.Has(ctx, entry.Name())
@@ -98,8 +104,8 @@ func (d *Daemon) removeOrphans(ctx context.Context) error {
 		if known {
 			continue
 		}
-		if err := os.RemoveAll(filepath.Join(outputs, entry.Name())); err != nil {
-			return fmt.Errorf("remove the outputs of a removed task: %w", err)
+		if err := os.RemoveAll(filepath.Join(dir, entry.Name())); err != nil {
+			return fmt.Errorf("remove the %s of a removed task: %w", what, err)
 		}
 	}
 	return nil

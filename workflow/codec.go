@@ -110,6 +110,7 @@ func eventDecoders() map[string]func([]byte) (EventBody, error) {
 		TurnAccepted{}.EventType():        decodeBody[TurnAccepted, EventBody],
 		TurnFinished{}.EventType():        decodeBody[TurnFinished, EventBody],
 		TurnReconciled{}.EventType():      decodeBody[TurnReconciled, EventBody],
+		TurnUsed{}.EventType():            decodeBody[TurnUsed, EventBody],
 		TimerFired{}.EventType():          decodeBody[TimerFired, EventBody],
 		CancelRequested{}.EventType():     decodeBody[CancelRequested, EventBody],
 		ResumeRequested{}.EventType():     decodeBody[ResumeRequested, EventBody],

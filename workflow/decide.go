@@ -17,7 +17,7 @@ import (
 // happened: the returned State is s.
 func Decide(team *Team, s State, e Event) (State, []Effect, error) {
 	if s.Status.Terminal() {
-		if finishesPlace(e.Body) {
+		if _, used := e.Body.(TurnUsed); used || finishesPlace(e.Body) {
 			return decideAfterEnd(team, s, e)
 		}
 		return s, nil, fmt.Errorf("task %s is %s: %w", s.Task, s.Status, ErrTerminal)
@@ -80,6 +80,9 @@ func (d *decision) apply(body EventBody) error {
 		return d.finished(b)
 	case TurnReconciled:
 		return d.reconciled(b)
+	case TurnUsed:
+		d.used(b)
+		return nil
 	case TimerFired:
 		return d.timerFired()
 	case CancelRequested:

@@ -125,6 +125,20 @@ type (
 		// when it asks the same again. Journals of earlier versions do not have it.
 		KeepAsked bool `json:"keep_asked,omitempty"`
 	}
+	// TurnUsed says what an attempt was seen to use whose end does not say it: it was
+	// aborted, contact with it was lost, or the orchestrator stopped. It can come
+	// when the turn, and even the task, is over, and changes nothing but what is counted.
+	TurnUsed struct {
+		Turn    int `json:"turn"`
+		Attempt int `json:"attempt"`
+		// Branch is that of the turn.
+		Branch int   `json:"branch,omitempty"`
+		Usage  Usage `json:"usage,omitzero"`
+		// Model, Cost and Unpriced are as in TurnFinished.
+		Model    string `json:"model,omitempty"`
+		Cost     int64  `json:"cost,omitempty"`
+		Unpriced bool   `json:"unpriced,omitempty"`
+	}
 	// TimerFired says that State.WakeAt has come.
 	TimerFired struct{}
 	// GateAnswered is a person's decision on an open gate. Answering one that is
@@ -254,6 +268,9 @@ func (TurnFinished) EventType() string { return "turn_finished" }
 
 // EventType implements EventBody.
 func (TurnReconciled) EventType() string { return "turn_reconciled" }
+
+// EventType implements EventBody.
+func (TurnUsed) EventType() string { return "turn_used" }
 
 // EventType implements EventBody.
 func (TimerFired) EventType() string { return "timer_fired" }

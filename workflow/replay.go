@@ -97,6 +97,7 @@ func recordedEnds(journal []Recorded) []*recordedEnd {
 	began := map[int]time.Time{}
 	children := map[int]ChildReported{}
 	stopped := map[int]string{}
+	used := map[int][]EventBody{}
 	var out []*recordedEnd
 	add := func(turn int, at time.Time, bodies ...EventBody) {
 		start, known := turns[turn]
@@ -110,6 +111,8 @@ func recordedEnds(journal []Recorded) []*recordedEnd {
 		if child, ok := children[turn]; ok {
 			bodies = append([]EventBody{child}, bodies...)
 		}
+		bodies = append(used[turn], bodies...)
+		delete(used, turn)
 		out = append(out, &recordedEnd{node: start.Node, label: start.Label, took: max(0, at.Sub(began[turn])), bodies: bodies})
 	}
 	for _, r := range journal {
@@ -120,6 +123,8 @@ func recordedEnds(journal []Recorded) []*recordedEnd {
 		case ChildReported:
 			b.Status, b.Starting = "", false
 			children[b.Turn] = b
+		case TurnUsed:
+			used[b.Turn] = append(used[b.Turn], b)
 		case TurnFinished:
 			add(b.Turn, at, b)
 		case TurnReconciled:
@@ -342,6 +347,9 @@ func (r *replaying) finish(t *replayedTurn) error {
 			body = b
 		case TurnReconciled:
 			b.Turn, b.Attempt = id, attempt
+			body = b
+		case TurnUsed:
+			b.Turn, b.Attempt, b.Branch = id, attempt, t.turn.Branch
 			body = b
 		case ChildReported:
 			b.Turn, b.Attempt = id, attempt

@@ -196,6 +196,14 @@ func (d *decision) finished(b TurnFinished) error {
 	return d.conclude(d.take(b.Turn), b)
 }
 
+// used counts what an attempt has used without an end that says so.
+func (d *decision) used(b TurnUsed) {
+	d.charge(b.Branch, 0, b.Usage, b.Cost)
+	if b.Unpriced {
+		d.unpriced(b.Model)
+	}
+}
+
 // reconciled goes on after a crash, by what was found out about the turn.
 func (d *decision) reconciled(b TurnReconciled) error {
 	t, err := d.live(b.Turn, b.Attempt)

@@ -75,10 +75,13 @@ func finishesPlace(body EventBody) bool {
 	return false
 }
 
-// decideAfterEnd is Decide for a task that has ended. Nothing but its Place changes.
+// decideAfterEnd is Decide for a task that has ended. Nothing changes but its
+// Place, and what its turns were seen to use.
 func decideAfterEnd(team *Team, s State, e Event) (State, []Effect, error) {
 	d := decision{team: team, at: e.At, s: s.clone(), event: e.Body.EventType()}
-	if err := d.finishPlace(e.Body); err != nil {
+	if b, ok := e.Body.(TurnUsed); ok {
+		d.used(b)
+	} else if err := d.finishPlace(e.Body); err != nil {
 		return s, nil, err
 	}
 	d.s.Version++

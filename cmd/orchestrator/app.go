@@ -13,6 +13,7 @@ import (
 	"github.com/seed-e05a5b32/orchestrator/orchestrator/api"
 	"github.com/seed-e05a5b32/orchestrator/orchestrator/engine"
 	"github.com/seed-e05a5b32/orchestrator/orchestrator/store"
+	"github.com/seed-e05a5b32/orchestrator/orchestrator/transcript"
 	"github.com/seed-e05a5b32/orchestrator/workflow"
 )
 
@@ -97,7 +98,7 @@ func (a *app) status(ctx context.Context, err error) int {
 	switch {
 	case errors.Is(context.Cause(ctx), errInterrupted):
 		return exitInterrupted
-	case errors.Is(err, engine.ErrKeyTaken), errors.Is(err, store.ErrAmbiguous), errors.Is(err, store.ErrNotFound), errors.Is(err, orchestrator.ErrAppServer), errors.Is(err, orchestrator.ErrTokenFile),
+	case errors.Is(err, engine.ErrKeyTaken), errors.Is(err, store.ErrAmbiguous), errors.Is(err, store.ErrNotFound), errors.Is(err, transcript.ErrNone), errors.Is(err, orchestrator.ErrAppServer), errors.Is(err, orchestrator.ErrTokenFile),
 		errors.Is(err, orchestrator.ErrPrices), errors.Is(err, api.ErrUnauthorized), errors.Is(err, api.ErrForbidden):
 		return exitUsage
 	case is[*api.InvalidError](err), is[*api.UnknownTeamError](err), is[*api.UnknownServerError](err), is[*workflow.OriginError](err):

@@ -8,9 +8,11 @@ import (
 	"os"
 
 	"github.com/seed-e05a5b32/orchestrator/orchestrator"
+	"github.com/seed-e05a5b32/orchestrator/orchestrator/api"
 	"github.com/seed-e05a5b32/orchestrator/orchestrator/client"
 	"github.com/seed-e05a5b32/orchestrator/orchestrator/engine"
 	"github.com/seed-e05a5b32/orchestrator/orchestrator/store"
+	"github.com/seed-e05a5b32/orchestrator/orchestrator/transcript"
 	"github.com/seed-e05a5b32/orchestrator/workflow"
 )
 
@@ -26,6 +28,10 @@ type reader interface {
 	Look(ctx context.Context, task string, after int64) (workflow.State, []store.Record, []workflow.State, error)
 	// Story is everything that is stored about a task.
 	Story(ctx context.Context, task string) (taskStory, error)
+	// Transcript tells what is kept of a task's turns.
+	Transcript(ctx context.Context, task string, s transcript.Selection, tell func(transcript.Record) error) error
+	// UsageReport says what turns have used, in at most limit rows; 0 is all.
+	UsageReport(ctx context.Context, f store.UsageFilter, limit int) (api.UsageReport, error)
 	// Waiting are the tasks that people are asked something by.
 	Waiting(ctx context.Context) ([]workflow.State, error)
 	// Follow tells what is committed, until ctx ends.

@@ -13,7 +13,7 @@ import (
 
 func newBackup(a *app) *cobra.Command {
 	var dataDir string
-	var workspaces bool
+	var workspaces, transcripts bool
 	cmd := &cobra.Command{
 		Use:   "backup [DIRECTORY]",
 		Short: "Copy the data directory, also while it is in use",
@@ -24,7 +24,8 @@ whole, and never takes the place of something that exists. Without a name it is
 made in the current directory, named after the time.
 
 Workspaces are left out, since agents write in them; --workspaces copies those
-that the orchestrator made, as they are found. What runs on an App Server is in
+that the orchestrator made, as they are found. So are transcripts, which may be
+large and which nothing depends on; --transcripts copies them. What runs on an App Server is in
 its own files, and the git repositories of worktrees are where they are.
 
 A backup is a data directory: "orchestrator list --data-dir BACKUP" reads it. To
@@ -46,7 +47,7 @@ under the same path, because journals name files by their whole path:
 			if to, err = filepath.Abs(to); err != nil {
 				return err
 			}
-			made, err := store.Backup(cmd.Context(), from, to, store.BackupOptions{Workspaces: workspaces})
+			made, err := store.Backup(cmd.Context(), from, to, store.BackupOptions{Workspaces: workspaces, Transcripts: transcripts})
 			if errors.Is(err, store.ErrBackupExists) {
 				return usage(err)
 			}
@@ -58,10 +59,14 @@ under the same path, because journals name files by their whole path:
 			if made.Workspaces > 0 && !workspaces {
 				fmt.Fprintf(a.stdout, "  %s of tasks are not in it: --workspaces copies them too\n", plural(made.Workspaces, "workspace"))
 			}
+			if made.Transcripts > 0 && !transcripts {
+				fmt.Fprintf(a.stdout, "  %s of turns are not in it: --transcripts copies them too\n", plural(made.Transcripts, "transcript"))
+			}
 			return nil
 		},
 	}
 	dataDirFlag(cmd.Flags(), &dataDir)
 	cmd.Flags().BoolVar(&workspaces, "workspaces", false, "also copy the workspaces that the orchestrator made, as they are found")
+	cmd.Flags().BoolVar(&transcripts, "transcripts", false, "also copy the transcripts of turns")
 	return cmd
 }

@@ -71,7 +71,7 @@ func (c *chapter) event(body workflow.EventBody) {
 		}
 	case workflow.WorkspaceFailed:
 		s.WorkspaceWait = ""
-	case workflow.TurnSending, workflow.TurnAccepted, workflow.TurnFinished, workflow.TurnReconciled, workflow.ChildReported:
+	case workflow.TurnSending, workflow.TurnAccepted, workflow.TurnFinished, workflow.TurnReconciled, workflow.TurnUsed, workflow.ChildReported:
 		c.turnEvent(body)
 	case workflow.GateAnswered:
 		if st := s.latest[b.Turn]; st != nil && st.Ended.IsZero() {
@@ -121,6 +121,12 @@ func (c *chapter) turnEvent(body workflow.EventBody) {
 		if st != nil {
 			st.Finished = &b
 			c.end(st)
+		}
+	case workflow.TurnUsed:
+		s.Usage = s.Usage.Add(b.Usage)
+		s.Cost.turn(workflow.TurnFinished{Usage: b.Usage, Model: b.Model, Cost: b.Cost, Unpriced: b.Unpriced})
+		if st := s.find(b.Turn, b.Attempt); st != nil {
+			st.Used = &b
 		}
 	case workflow.TurnReconciled:
 		s.Usage = s.Usage.Add(b.Usage)

@@ -156,6 +156,8 @@ func eventText(body workflow.EventBody) string {
 		return strings.TrimRight(fmt.Sprintf("%s %s %s %s", attemptText(b.Turn, b.Attempt), b.Reason, b.Outcome, errorMessage(b.Error)), " ")
 	case workflow.TurnReconciled:
 		return fmt.Sprintf("%s %s %s", attemptText(b.Turn, b.Attempt), b.Finding, b.Detail)
+	case workflow.TurnUsed:
+		return fmt.Sprintf("%s %s tokens", attemptText(b.Turn, b.Attempt), formatCount(b.Usage.TotalTokens))
 	case workflow.GateAnswered:
 		return fmt.Sprintf("turn %d approved=%v by %s %s", b.Turn, b.Approved, b.By, b.Comment)
 	case workflow.QuestionAsked:

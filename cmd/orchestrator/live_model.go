@@ -133,7 +133,8 @@ func (a activity) after(p engine.Progress) activity {
 		if line := lastLine(p.Text); line != "" {
 			a.what = line
 		}
-	case engine.ProgressToolDone:
+	case engine.ProgressToolDone, engine.ProgressToolCall, engine.ProgressToolReturn, engine.ProgressStop, engine.ProgressStatus,
+		engine.ProgressQuestion, engine.ProgressAnswer:
 	}
 	return a
 }

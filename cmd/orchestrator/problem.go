@@ -15,6 +15,7 @@ import (
 	"github.com/seed-e05a5b32/orchestrator/orchestrator/engine"
 	"github.com/seed-e05a5b32/orchestrator/orchestrator/schedule"
 	"github.com/seed-e05a5b32/orchestrator/orchestrator/store"
+	"github.com/seed-e05a5b32/orchestrator/orchestrator/transcript"
 	"github.com/seed-e05a5b32/orchestrator/workflow"
 )
 
@@ -111,6 +112,8 @@ func diagnoseStore(err error) (what, todo string, ok bool) {
 		taken, _ := errors.AsType[*engine.KeyError](err)
 		return fmt.Sprintf("the key %q belongs to task %s (%s), which was submitted with another %s", taken.Key, taken.Task, taken.State, strings.Join(taken.Differs, " and another ")),
 			"take another key for another task, or submit the same again; its story: orchestrator show " + taken.Task, true
+	case errors.Is(err, transcript.ErrNone):
+		return firstSentence(err), "a transcript begins when the turn is sent, and goes with its time (retention.transcripts); orchestrator show lists the turns", true
 	case errors.Is(err, store.ErrNotFound):
 		return err.Error(), "orchestrator list shows the tasks; --data-dir chooses another data directory", true
 	}

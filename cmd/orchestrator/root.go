@@ -53,7 +53,7 @@ func newRoot(a *app) *cobra.Command {
 	flags.StringVar(&a.logFormat, "log-format", "console", "form of that log: console or json")
 	flags.StringVar(&a.debugLog, "debug-log", "", "append the whole log, every level, to this file")
 	root.AddCommand(
-		newServe(a), newRun(a), newSubmit(a), newBatch(a), newWatch(a), newShow(a), newList(a), newTaskEvents(a),
+		newServe(a), newRun(a), newSubmit(a), newBatch(a), newWatch(a), newShow(a), newList(a), newTaskEvents(a), newUsage(a), newTranscript(a),
 		newGates(a), newApprovals(a), newApprove(a), newReject(a), newAnswer(a),
 		newPause(a), newResume(a), newCancel(a), newRetry(a), newFork(a), newPublish(a),
 		newServers(a), newTeams(a), newSchedules(a), newNotifications(a),

@@ -266,6 +266,11 @@ func (v *storyView) text(name, text string) {
 }
 
 func (v *storyView) end(st *step) {
+	if u := st.Used; u != nil {
+		v.field("used", usageText(u.Usage, 0)+", seen before it was cut off")
+		v.field("model", u.Model)
+		v.field("cost", costOf(&workflow.TurnFinished{Usage: u.Usage, Model: u.Model, Cost: u.Cost, Unpriced: u.Unpriced}))
+	}
 	if r := st.Reconciled; r != nil {
 		v.field("found", strings.TrimSuffix(findingText(r.Finding)+": "+r.Detail, ": "))
 		used := costsOf(*r)

@@ -74,6 +74,7 @@ type step struct {
 
 	Finished   *workflow.TurnFinished   // how it ended, as the runner saw it
 	Reconciled *workflow.TurnReconciled // what was found out after a restart
+	Used       *workflow.TurnUsed       // what it had used without an end that says so
 	Gate       *workflow.GateAnswered   // what a person decided
 	Aborted    bool                     // it was ended because its result no longer matters
 	Held       bool                     // it was put off because the task paused

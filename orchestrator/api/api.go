@@ -86,6 +86,8 @@ func New(o Options) *API {
 	a.registerEvents()
 	a.registerSchedules()
 	a.registerBatches()
+	a.registerUsage()
+	a.registerTranscript()
 	a.nameGoTypes()
 	a.mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		a.write(w, &Problem{Type: problemType("not-found"), Title: "Not found", Status: http.StatusNotFound, Detail: "there is nothing at " + r.Method + " " + r.URL.Path + "; the operations are described at /openapi.json"})

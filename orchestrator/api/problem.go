@@ -15,6 +15,7 @@ import (
 	"github.com/seed-e05a5b32/orchestrator/orchestrator/notify"
 	"github.com/seed-e05a5b32/orchestrator/orchestrator/schedule"
 	"github.com/seed-e05a5b32/orchestrator/orchestrator/store"
+	"github.com/seed-e05a5b32/orchestrator/orchestrator/transcript"
 	"github.com/seed-e05a5b32/orchestrator/workflow"
 )
 
@@ -110,6 +111,8 @@ func kinds() []kind {
 		typed[*batch.RefusedError]("batch-not-now", "The batch is in no state for that", http.StatusConflict),
 		typed[*batch.KeyError]("batch-key-taken", "The idempotency key belongs to another batch", http.StatusConflict),
 		typed[*batch.OptionsError]("invalid-batch", "The batch cannot be made as it is", http.StatusUnprocessableEntity),
+		sentinel(transcript.ErrNone, "no-transcript", "No transcript is kept", http.StatusNotFound),
+		sentinel(store.ErrUsageBy, "usage-by", "Usage cannot be summed up by this", http.StatusBadRequest),
 		sentinel(store.ErrBatchNotFound, "batch-not-found", "No such batch", http.StatusNotFound),
 		typed[*schedule.UnknownError]("unknown-schedule", "No such schedule", http.StatusNotFound),
 		typed[*notify.UnknownTargetError]("unknown-target", "No such target of notifications", http.StatusNotFound),

@@ -15,6 +15,7 @@ import (
 	"github.com/seed-e05a5b32/orchestrator/orchestrator/notify"
 	"github.com/seed-e05a5b32/orchestrator/orchestrator/schedule"
 	"github.com/seed-e05a5b32/orchestrator/orchestrator/store"
+	"github.com/seed-e05a5b32/orchestrator/orchestrator/transcript"
 	"github.com/seed-e05a5b32/orchestrator/workflow"
 )
 
@@ -33,6 +34,8 @@ func TestProblems(t *testing.T) {
 		{&store.AmbiguousError{Name: "01", Matches: []string{"01A", "01B"}, More: true}, 409},
 		{store.ErrNotFound, 404},
 		{store.ErrBatchNotFound, 404},
+		{store.ErrUsageBy, 400},
+		{transcript.ErrNone, 404},
 		{&batch.RefusedError{Batch: "B", Verb: batch.Pause, Status: batch.Done, Detail: "it is done"}, 409},
 		{&batch.KeyError{Key: "k", Batch: "B", Status: batch.Running, Differs: "items"}, 409},
 		{&batch.OptionsError{Detail: "canary is -1"}, 422},

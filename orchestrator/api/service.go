@@ -24,6 +24,8 @@ type Service interface {
 
 	Schedules
 	Batches
+	UsageSource
+	TranscriptSource
 
 	// Teams are those that can be submitted by name.
 	Teams(ctx context.Context) ([]Team, error)

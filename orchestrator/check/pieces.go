@@ -70,10 +70,13 @@ func (p *pieces) due(now time.Time, flush bool) {
 
 // readLines reads an output to its end, or until pipe is closed. Secrets are taken
 // out of it before anything is done with it.
-func readLines(pipe *os.File, secrets *redact.Stream, o *output, p *pieces) {
+func readLines(pipe *os.File, secrets *redact.Stream, o *output, p *pieces, all func([]byte)) {
 	take := func(data []byte) {
 		o.write(data)
 		p.add(data)
+		if all != nil && len(data) > 0 {
+			all(data)
+		}
 	}
 	buffer := make([]byte, 64<<10)
 	for {

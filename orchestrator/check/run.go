@@ -77,7 +77,7 @@ func (r *Runner) start(req engine.CheckRequest) (*run, error) {
 	run.running.Go(func() { run.exited <- cmd.Wait() })
 	run.running.Go(func() {
 		defer close(run.drained)
-		readLines(pipe, req.Redact.Stream(), run.output, newPieces(req.Progress))
+		readLines(pipe, req.Redact.Stream(), run.output, newPieces(req.Progress), req.Output)
 	})
 	return run, nil
 }

@@ -55,6 +55,8 @@ type Config struct {
 	GraceSet bool
 	// Retention says what is removed when.
 	Retention Retention
+	// Transcripts says what is kept of the streams of turns.
+	Transcripts Transcripts
 	// Logging says what is logged, and where to.
 	Logging Logging
 }
@@ -123,6 +125,15 @@ type TeamLimits struct{ MaxTasks, MaxTurns int }
 type Retention struct {
 	// Tasks is how long tasks are kept after their end.
 	Tasks time.Duration
+	// Transcripts is how long the transcript of an attempt is kept after it was last written.
+	Transcripts time.Duration
+}
+
+// Transcripts says what is kept of the streams of turns; sizes are in bytes, and 0
+// is the default.
+type Transcripts struct {
+	Off                  bool
+	MaxPerTurn, MaxTotal int64
 }
 
 // Logging says what is logged. Empty fields mean the default.

@@ -11,7 +11,7 @@ import (
 func sections() []section {
 	return []section{
 		fileSection(&Config{}), tlsSection(&TLS{}), tokensSection(&Tokens{}), appServerSection(&AppServer{}), managedSection(&Managed{}),
-		limitsSection(&Limits{}), teamLimitsSection(&TeamLimits{}), retentionSection(&Retention{}), scheduleSection(&schedule.Spec{}),
+		limitsSection(&Limits{}), teamLimitsSection(&TeamLimits{}), retentionSection(&Retention{}), transcriptsSection(&Transcripts{}), scheduleSection(&schedule.Spec{}),
 		notificationSection(&notify.Target{}), webhookSection(&notify.Target{}), loggingSection(&Logging{}),
 	}
 }
@@ -50,6 +50,9 @@ func fileSection(c *Config) section {
 		fields("retention", "what is removed when; default: nothing is", retentionSection(&c.Retention), func(p *parser, n *yaml.Node) {
 			retentionSection(&c.Retention).in(p, n, "retention")
 		}),
+		fields("transcripts", "what is kept of the [streams of turns](transcripts.md)", transcriptsSection(&c.Transcripts), func(p *parser, n *yaml.Node) {
+			transcriptsSection(&c.Transcripts).in(p, n, "transcripts")
+		}).needsRestart(),
 		schedulesField(c),
 		notificationsField(c),
 		fields("logging", "what is logged, and where to", loggingSection(&c.Logging), func(p *parser, n *yaml.Node) {
@@ -124,8 +127,23 @@ func teamLimitsSection(l *TeamLimits) section {
 func retentionSection(r *Retention) section {
 	return section{name: "retention", title: "`retention`", fields: []field{
 		duration("tasks", "how long a task is kept after its end, with its journal and its outputs; its idempotency key is kept for ever. Default: for ever", leastRetention, &r.Tasks),
+		duration("transcripts", "how long the transcript of a turn is kept; it goes with its task at the latest. Default: as long as the task", leastRetention, &r.Transcripts),
 	}}
 }
+
+func transcriptsSection(t *Transcripts) section {
+	return section{name: "transcripts", title: "`transcripts`", fields: []field{
+		boolean("off", "`true` keeps none", &t.Off),
+		size("max_per_turn", "how large the file of one attempt at a turn may be; what is more is left out. Default: `16MiB`", leastTranscript, &t.MaxPerTurn),
+		size("max_total", "how large all of them may be together; the oldest are removed. Default: `10GiB`", leastTranscripts, &t.MaxTotal),
+	}}
+}
+
+// The least sizes that are of use, in bytes.
+const (
+	leastTranscript  = 64 << 10
+	leastTranscripts = 1 << 20
+)
 
 func loggingSection(l *Logging) section {
 	return section{name: "logging", title: "`logging`", fields: []field{

@@ -19,25 +19,48 @@ func (e *Engine) runCheck(ctx context.Context, w *work, state workflow.State, te
 		e.handle(ctx, w.key.task, "record the start of the check", err)
 		return
 	}
+	kept := e.beginTranscript(w.key, turn, workflow.Runtime{}, "", commandOf(team.Checks[turn.Node]))
+	defer func() { e.closeTranscript(kept, nil) }()
+	finish := func(finished workflow.TurnFinished) {
+		t := kept
+		kept = nil
+		e.finishKept(ctx, w.key, finished, t, nil)
+	}
 	finished, err := e.callCheck(ctx, CheckRequest{
 		Task: w.key.task, Check: team.Checks[turn.Node], Turn: turn, Workspace: state.Workspace,
 		Environment: checkEnvironment(state, turn), OutputLimit: outputLimit(team), OutputFile: e.outputFile(w.key), Redact: e.o.Redact,
-		Progress: func(p Progress) { e.publishProgress(w.key, turn.Node, p) },
+		Progress: func(p Progress) { e.publishProgress(w.key, turn.Node, p) }, Output: keepOutputIn(kept),
 	})
 	if err != nil {
 		if budget := (*BudgetError)(nil); errors.As(context.Cause(ctx), &budget) {
-			e.finish(ctx, w.key, workflow.TurnFinished{Reason: workflow.ReasonBudgetExceeded, Error: budget.Note})
+			finish(workflow.TurnFinished{Reason: workflow.ReasonBudgetExceeded, Error: budget.Note})
 			return
 		}
 		if ctx.Err() == nil {
-			e.finish(ctx, w.key, workflow.TurnFinished{Reason: workflow.ReasonFailed, Error: err.Error()})
+			finish(workflow.TurnFinished{Reason: workflow.ReasonFailed, Error: err.Error()})
 			return
 		}
 		// Stopped: the next start finds that it may have run.
 		e.o.Log.Debug().Err(err).Str("task", w.key.task).Int("turn", turn.ID).Msg("check stopped; nothing is recorded for it")
 		return
 	}
-	e.finish(ctx, w.key, finished)
+	finish(finished)
+}
+
+// keepOutputIn is nil where there is no transcript.
+func keepOutputIn(kept Transcript) func(p []byte) {
+	if kept == nil {
+		return nil
+	}
+	return func(p []byte) { kept.Add(Progress{Kind: ProgressOutput, Text: string(p)}) }
+}
+
+// commandOf is empty for a check that there is not.
+func commandOf(check *workflow.Check) string {
+	if check == nil {
+		return ""
+	}
+	return check.Run
 }
 
 func (e *Engine) callCheck(ctx context.Context, req CheckRequest) (finished workflow.TurnFinished, err error) {

@@ -58,6 +58,8 @@ type Options struct {
 	Prices Prices
 	// OutputDir keeps long outputs, in a directory for each task; without it they are cut.
 	OutputDir string
+	// Transcripts keeps the streams of turns; nil keeps none.
+	Transcripts Transcripts
 	// Redact takes secrets out of everything that is stored or shown; nil knows none.
 	Redact *redact.Redactor
 	// Clock replaces the clock of the machine.

@@ -15,6 +15,19 @@ type questionKey struct {
 
 // Ask implements Recorder.
 func (r *recorder) Ask(ctx context.Context, q Question) (Answer, error) {
+	r.Progress(Progress{Kind: ProgressQuestion, Text: q.Text, Tool: q.Tool, Argument: q.Argument}) //nolint:contextcheck // it takes none
+	a, err := r.ask(ctx, q)
+	if err == nil {
+		text := a.Text
+		if a.Expired {
+			text += " (nobody answered in time)"
+		}
+		r.Progress(Progress{Kind: ProgressAnswer, Text: text, Argument: a.By}) //nolint:contextcheck // it takes none
+	}
+	return a, err
+}
+
+func (r *recorder) ask(ctx context.Context, q Question) (Answer, error) {
 	answered := make(chan Answer, 1)
 	var key questionKey
 	err := r.record(ctx, "ask a person", func() error {

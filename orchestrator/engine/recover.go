@@ -120,6 +120,7 @@ func (e *Engine) reconcileTurn(ctx context.Context, w *work) next {
 		e.handle(ctx, w.key.task, "keep the long output", err)
 		return next{}
 	}
+	e.closeTranscript(e.beginTranscript(w.key, turn, turn.Runtime, found.Model, ""), found)
 	_, err = e.apply(context.WithoutCancel(ctx), w.key.task, found)
 	e.handle(ctx, w.key.task, "record what became of the turn", err)
 	return next{}

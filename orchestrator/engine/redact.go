@@ -59,7 +59,29 @@ func redactFields(r *redact.Redactor, v reflect.Value) {
 type liveText struct {
 	mu     sync.Mutex
 	stream *redact.Stream
-	kind   ProgressKind // of the pieces in stream
+	// kind and subagent are of the pieces in stream.
+	kind     ProgressKind
+	subagent string
+}
+
+// end returns what is still to be shown.
+func (t *liveText) end() []Progress {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.rest()
+}
+
+// rest ends the stream. t.mu is held.
+func (t *liveText) rest() []Progress {
+	if t.stream == nil {
+		return nil
+	}
+	text := t.stream.End()
+	t.stream = nil
+	if text == "" {
+		return nil
+	}
+	return []Progress{{Kind: t.kind, Subagent: t.subagent, Text: text}}
 }
 
 // next returns what is to be shown after p.
@@ -70,18 +92,15 @@ func (t *liveText) next(r *redact.Redactor, p Progress) []Progress {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	var out []Progress
-	if t.stream != nil && p.Kind != t.kind {
-		if rest := t.stream.End(); rest != "" {
-			out = append(out, Progress{Kind: t.kind, Text: rest})
-		}
-		t.stream = nil
+	if p.Kind != t.kind || p.Subagent != t.subagent {
+		out = t.rest()
 	}
 	if p.Kind != ProgressText && p.Kind != ProgressThinking {
-		p.Text, p.Argument = r.String(p.Text), r.String(p.Argument)
+		p.Text, p.Argument, p.Input = r.String(p.Text), r.String(p.Argument), r.String(p.Input)
 		return append(out, p)
 	}
 	if t.stream == nil {
-		t.stream, t.kind = r.Stream(), p.Kind
+		t.stream, t.kind, t.subagent = r.Stream(), p.Kind, p.Subagent
 	}
 	if p.Text = t.stream.Next(p.Text); p.Text != "" {
 		out = append(out, p)

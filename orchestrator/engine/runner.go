@@ -134,6 +134,20 @@ const (
 	ProgressReconcile ProgressKind = "reconcile"
 	// ProgressOutput: a piece of the output of a check.
 	ProgressOutput ProgressKind = "output"
+
+	// Those that follow are for the transcript alone: see Transcripts.
+
+	// ProgressToolCall: a tool was called that did not start, such as one that was denied.
+	ProgressToolCall ProgressKind = "tool_call"
+	// ProgressToolReturn: Text is what came back of a tool.
+	ProgressToolReturn ProgressKind = "tool_return"
+	// ProgressStop: Text is the stop reason of one request to the model.
+	ProgressStop ProgressKind = "stop"
+	// ProgressStatus: Text is what else the App Server says.
+	ProgressStatus ProgressKind = "status"
+	// ProgressQuestion and ProgressAnswer: what a person is asked, and answers.
+	ProgressQuestion ProgressKind = "question"
+	ProgressAnswer   ProgressKind = "answer"
 )
 
 // Progress is one live observation of a running turn.
@@ -145,6 +159,11 @@ type Progress struct {
 	Tool     string
 	Argument string
 	Usage    workflow.Usage
+
+	// Call is the ID of a tool call, Input its arguments as JSON, and Status says how
+	// it ended; Subagent is set on what a sub-agent of the App Server does. They are
+	// for the transcript alone.
+	Call, Input, Status, Subagent string
 }
 
 // CheckRunner runs the commands of checks. orchestrator/check implements it.
@@ -173,8 +192,11 @@ type CheckRequest struct {
 	OutputFile string
 	// Redact takes secrets out of the output, in its file, too; nil knows none.
 	Redact *redact.Redactor
-	// Progress shows the output as it comes. It never blocks.
+	// Progress shows the newest of the output now and then. It never blocks.
 	Progress func(p Progress)
+	// Output takes all of the output as it comes, without secrets; nil takes nothing.
+	// It never blocks, and must not keep p.
+	Output func(p []byte)
 }
 
 // Prices says what a turn costs.

@@ -104,15 +104,20 @@ func (e *Engine) runTurn(ctx context.Context, w *work) next {
 	}
 	log := e.o.Log.With().Str("task", w.key.task).Int("turn", w.key.turn).Int("attempt", w.key.attempt).Str("node", req.Turn.Node).Logger()
 	log.Debug().Msg("turn starts")
-	rec := &recorder{engine: e, key: w.key, work: w, node: req.Turn.Node, needPrice: req.NeedPrice}
+	rec := &recorder{engine: e, key: w.key, work: w, node: req.Turn.Node, turn: req.Turn, needPrice: req.NeedPrice}
 	finished, err := e.callRun(ctx, req, rec, log)
 	sent, refused := rec.close()
 	if err != nil || refused != nil {
 		rec.acceptance.flush()
 	}
+	defer func() { e.closeTranscript(rec.takeKept(), nil) }()
 	e.mu.Lock()
 	e.forget(w.key)
 	e.mu.Unlock()
+	if err == nil && refused == nil {
+		rec.seen.Store(nil) // its end says it
+	}
+	defer e.recordUsed(ctx, rec, turn)
 	var price *PriceError
 	var budget *BudgetError
 	var busy *store.BusyError
@@ -126,22 +131,24 @@ func (e *Engine) runTurn(ctx context.Context, w *work) next {
 		return next{busy: busy, node: req.Turn.Node}
 	case errors.As(refused, &price):
 		// Not Unpriced: nothing was used, and the turn may start when the price is known.
-		e.finish(ctx, w.key, workflow.TurnFinished{Reason: workflow.ReasonBudgetExceeded, Error: price.Error(), Model: price.Model})
+		e.finishKept(ctx, w.key, workflow.TurnFinished{Reason: workflow.ReasonBudgetExceeded, Error: price.Error(), Model: price.Model}, rec.takeKept(), nil)
 	case refused != nil: // whatever the runner made of it, nothing was sent or nobody wants it
 		e.handle(ctx, w.key.task, "record the turn", refused)
 	case err == nil:
 		if finished.Model == "" {
 			finished.Model = rec.modelName()
 		}
-		e.finishAccepted(ctx, w.key, finished, rec.acceptance)
+		e.finishKept(ctx, w.key, finished, rec.takeKept(), rec.acceptance)
 	case errors.As(err, &notConsumed):
 		log.Warn().Err(err).Msg("the input was not consumed; it is sent again")
-		e.record(ctx, w.key, workflow.TurnReconciled{
+		found := workflow.TurnReconciled{
 			Turn: w.key.turn, Attempt: w.key.attempt, Finding: workflow.FindingNotConsumed,
 			Detail: notConsumed.Detail, ConversationLost: notConsumed.ConversationLost,
-		})
+		}
+		e.closeTranscript(rec.takeKept(), found)
+		e.record(ctx, w.key, found)
 	case errors.As(context.Cause(ctx), &budget):
-		e.finish(ctx, w.key, workflow.TurnFinished{Reason: workflow.ReasonBudgetExceeded, Error: budget.Note})
+		e.finishKept(ctx, w.key, workflow.TurnFinished{Reason: workflow.ReasonBudgetExceeded, Error: budget.Note, Model: rec.modelName(), Usage: rec.takeSeen()}, rec.takeKept(), nil)
 	case ctx.Err() != nil:
 		log.Debug().AnErr("cause", context.Cause(ctx)).Msg("turn stopped; nothing is recorded for it")
 	case sent:
@@ -152,7 +159,7 @@ func (e *Engine) runTurn(ctx context.Context, w *work) next {
 			lost = &UnknownOutcomeError{Err: err}
 		}
 		log.Warn().Err(lost.Err).Msg("contact with the turn was lost; asking the App Server what became of it")
-		e.publishProgress(w.key, req.Turn.Node, Progress{Kind: ProgressReconcile, Text: lost.Err.Error()})
+		rec.show(Progress{Kind: ProgressReconcile, Text: lost.Err.Error()})
 		return next{lost: lost}
 	case errors.As(err, &other) && e.o.Servers != nil:
 		return next{line: true, server: other.Server}
@@ -161,26 +168,28 @@ func (e *Engine) runTurn(ctx context.Context, w *work) next {
 		e.publishProgress(w.key, req.Turn.Node, Progress{Kind: ProgressReconcile, Text: err.Error() + "; trying again"})
 		return e.awaitServer(err)
 	case errors.As(err, &lost):
-		e.finish(ctx, w.key, workflow.TurnFinished{Reason: workflow.ReasonConnectionLost, Error: lost.Err.Error()})
+		e.finishKept(ctx, w.key, workflow.TurnFinished{Reason: workflow.ReasonConnectionLost, Error: lost.Err.Error()}, rec.takeKept(), nil)
 	default:
 		// A runner reports what goes wrong as a TurnFinished. One that returns
 		// an error instead must not leave the turn open for ever.
 		log.Error().Err(err).Msg("the runner returned an error instead of an end of the turn")
-		e.finish(ctx, w.key, workflow.TurnFinished{Reason: workflow.ReasonError, Error: err.Error()})
+		e.finishKept(ctx, w.key, workflow.TurnFinished{Reason: workflow.ReasonError, Error: err.Error()}, rec.takeKept(), nil)
 	}
 	return next{}
 }
 
 // finish records the end of an attempt.
 func (e *Engine) finish(ctx context.Context, key turnKey, finished workflow.TurnFinished) {
-	e.finishAccepted(ctx, key, finished, nil)
+	e.finishKept(ctx, key, finished, nil, nil)
 }
 
-// finishAccepted is finish for an attempt whose acceptance may not be recorded yet.
-func (e *Engine) finishAccepted(ctx context.Context, key turnKey, finished workflow.TurnFinished, accepted *acceptance) {
+// finishKept is finish for an attempt with a transcript, and whose acceptance may not
+// be recorded yet; both may be nil.
+func (e *Engine) finishKept(ctx context.Context, key turnKey, finished workflow.TurnFinished, kept Transcript, accepted *acceptance) {
 	finished.Turn, finished.Attempt = key.turn, key.attempt
 	finished.Output = e.o.Redact.String(finished.Output) // before it is cut
 	finished.Cost, finished.Unpriced = e.price(finished.Model, finished.Usage)
+	defer func() { e.closeTranscript(kept, finished) }()
 	ent := e.acquire(key.task)
 	defer e.release(ent)
 	if _, team, err := e.current(context.WithoutCancel(ctx), ent); err == nil {
@@ -193,6 +202,8 @@ func (e *Engine) finishAccepted(ctx context.Context, key turnKey, finished workf
 			return
 		}
 	}
+	e.closeTranscript(kept, finished)
+	kept = nil
 	e.record(ctx, key, finished, accepted.take()...)
 }
 
@@ -276,11 +287,15 @@ type recorder struct {
 	key       turnKey
 	work      *work
 	node      string
+	turn      workflow.Turn
 	needPrice bool
 	// model and over can be read by Progress, which must not wait for mu.
 	model atomic.Pointer[string]
 	over  atomic.Bool
-	live  liveText
+	// seen is what the attempt was last seen to have used.
+	seen atomic.Pointer[workflow.Usage]
+	live liveText
+	kept atomic.Pointer[Transcript]
 
 	// mu is held while something is recorded, and so while the store is unavailable.
 	mu   sync.Mutex
@@ -305,6 +320,9 @@ func (r *recorder) modelName() string {
 func (r *recorder) close() (sent bool, refused error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	for _, p := range r.live.end() {
+		r.show(p)
+	}
 	r.over.Store(true)
 	return r.sent, r.err
 }
@@ -362,7 +380,10 @@ func (r *recorder) Sending(ctx context.Context, clientMessageID string, rt workf
 			body:    workflow.TurnSending{Turn: r.key.turn, Attempt: r.key.attempt, ClientMessageID: clientMessageID, Runtime: rt},
 			runtime: r.started,
 		})
-		r.sent = r.sent || err == nil
+		if err == nil && !r.sent {
+			r.sent = true
+			r.keep(r.engine.beginTranscript(r.key, r.turn, rt, r.modelName(), r.turn.Message))
+		}
 		return err
 	})
 }
@@ -370,12 +391,23 @@ func (r *recorder) Sending(ctx context.Context, clientMessageID string, rt workf
 // Progress implements Recorder.
 func (r *recorder) Progress(p Progress) {
 	for _, p := range r.live.next(r.engine.o.Redact, p) {
-		r.engine.publishProgress(r.key, r.node, p)
+		r.show(p)
 	}
 	if p.Kind == ProgressUsage {
 		if !r.over.Load() {
+			r.seen.Store(&p.Usage)
 			r.engine.measure(context.Background(), r.work, r.modelName(), p.Usage)
 		}
+	}
+}
+
+// show passes on what has no secrets.
+func (r *recorder) show(p Progress) {
+	if kept := r.kept.Load(); kept != nil {
+		(*kept).Add(p)
+	}
+	if !p.keptOnly() {
+		r.engine.publishProgress(r.key, r.node, p.watched())
 	}
 }
 

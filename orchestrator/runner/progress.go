@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -24,12 +25,21 @@ type progress struct {
 	show func(engine.Progress)
 
 	usage workflow.Usage
-	names map[string]string // tool names by call id
+	tools map[string]*announced // by call id
+}
+
+// announced is a tool call whose return has not come.
+type announced struct {
+	name, arguments string
+	told            bool
 }
 
 func (p *progress) event(e appclient.Event) {
-	// What sub-agents do is no part of the turn's own story.
-	if e.Delta == nil || e.Frame.SubagentID != "" {
+	if e.Delta == nil {
+		return
+	}
+	if e.Frame.SubagentID != "" { // what sub-agents do is no part of the turn's own story
+		p.subagent(e.Frame.SubagentID, e.Delta)
 		return
 	}
 	d := e.Delta
@@ -40,25 +50,82 @@ func (p *progress) event(e appclient.Event) {
 		p.text(engine.ProgressThinking, d.Text)
 	case appclient.DeltaApprovalRequest, appclient.DeltaToolCall:
 		for _, call := range d.ToolCalls {
-			p.name(call.ID, call.Name)
+			p.announce(call)
 		}
 	case appclient.DeltaToolStart:
-		p.name(d.ToolCallID, d.ToolName)
-		use := toolUse{d.ToolName, json.RawMessage(d.ToolArgs), p.cwd}
-		p.send(engine.Progress{Kind: engine.ProgressTool, Tool: d.ToolName, Argument: short(use.argument(), maxArgument)})
+		p.tool(d.ToolCallID).name = cmp.Or(d.ToolName, p.tool(d.ToolCallID).name)
+		p.tool(d.ToolCallID).told = true
+		p.call(engine.ProgressTool, "", d.ToolCallID, d.ToolName, d.ToolArgs)
 	case appclient.DeltaToolEnd:
-		p.send(engine.Progress{Kind: engine.ProgressToolDone, Tool: p.names[d.ToolCallID], Text: d.Status})
-		delete(p.names, d.ToolCallID)
+		p.send(engine.Progress{Kind: engine.ProgressToolDone, Tool: p.tool(d.ToolCallID).name, Text: d.Status})
+	case appclient.DeltaToolReturn:
+		p.returned("", d)
 	case appclient.DeltaUsage:
 		if d.Usage != nil {
 			// The sum so far, so that a watcher who missed one is right again with the next.
 			p.usage = p.usage.Add(usageOf(*d.Usage))
 			p.send(engine.Progress{Kind: engine.ProgressUsage, Usage: p.usage})
 		}
+	case appclient.DeltaStopReason:
+		p.text(engine.ProgressStop, string(d.StopReason))
+	case appclient.DeltaUser: // our own input, which the server repeats
+	default:
+		p.status(d)
 	}
 	if d.Retry != nil {
 		p.send(engine.Progress{Kind: engine.ProgressRetry, Text: retryText(*d.Retry)})
 	}
+}
+
+// subagent passes on what a sub-agent does, for the transcript.
+func (p *progress) subagent(id string, d *appclient.Delta) {
+	switch d.MessageType {
+	case appclient.DeltaAssistant, appclient.DeltaReasoning:
+		kind := engine.ProgressText
+		if d.MessageType == appclient.DeltaReasoning {
+			kind = engine.ProgressThinking
+		}
+		if d.Text != "" {
+			p.send(engine.Progress{Kind: kind, Subagent: id, Text: d.Text})
+		}
+	case appclient.DeltaToolStart:
+		p.call(engine.ProgressToolCall, id, d.ToolCallID, d.ToolName, d.ToolArgs)
+	case appclient.DeltaToolReturn:
+		if !d.Partial {
+			p.send(engine.Progress{Kind: engine.ProgressToolReturn, Subagent: id, Call: d.ToolCallID, Text: d.ToolReturn, Status: d.Status})
+		}
+	}
+}
+
+func (p *progress) call(kind engine.ProgressKind, subagent, id, name, arguments string) {
+	use := toolUse{name, json.RawMessage(arguments), p.cwd}
+	p.send(engine.Progress{Kind: kind, Subagent: subagent, Tool: name, Argument: short(use.argument(), maxArgument), Call: id, Input: arguments})
+}
+
+// returned passes on what came back of a call, and first the call where it did not
+// start: it was denied, or its arguments were wrong.
+func (p *progress) returned(subagent string, d *appclient.Delta) {
+	if d.Partial {
+		return // the end has all of it
+	}
+	tool := p.tool(d.ToolCallID)
+	if !tool.told {
+		p.call(engine.ProgressToolCall, subagent, d.ToolCallID, tool.name, tool.arguments)
+	}
+	delete(p.tools, d.ToolCallID)
+	p.send(engine.Progress{Kind: engine.ProgressToolReturn, Call: d.ToolCallID, Tool: tool.name, Text: d.ToolReturn, Status: d.Status})
+}
+
+// status passes on what else the server says, for the transcript.
+func (p *progress) status(d *appclient.Delta) {
+	if d.Retry != nil {
+		return // which is told as one
+	}
+	text := strings.TrimSpace(strings.Join([]string{d.MessageType, d.EventType, d.Level, d.Status}, " "))
+	if d.Text != "" {
+		text += ": " + d.Text
+	}
+	p.send(engine.Progress{Kind: engine.ProgressStatus, Text: text})
 }
 
 func (p *progress) send(progress engine.Progress) {
@@ -73,12 +140,26 @@ func (p *progress) text(kind engine.ProgressKind, text string) {
 	}
 }
 
-func (p *progress) name(call, tool string) {
-	if p.names == nil {
-		p.names = make(map[string]string)
+// tool is the call with an ID.
+func (p *progress) tool(id string) *announced {
+	if p.tools == nil {
+		p.tools = map[string]*announced{}
 	}
-	if tool != "" { // where a call comes in pieces only the first names the tool
-		p.names[call] = tool
+	if p.tools[id] == nil {
+		p.tools[id] = &announced{}
+	}
+	return p.tools[id]
+}
+
+// announce notes a call, which may come in pieces, of which only the first names the tool.
+func (p *progress) announce(call appclient.ToolCallRequest) {
+	tool := p.tool(call.ID)
+	if call.Name != "" {
+		tool.name = call.Name
+	}
+	// Some servers announce a call twice. Only what ends like an object is worth reading.
+	if !strings.HasSuffix(tool.arguments, "}") || !json.Valid([]byte(tool.arguments)) {
+		tool.arguments += call.Arguments
 	}
 }
 

@@ -57,11 +57,15 @@ func TestTurn(t *testing.T) {
 	want := []string{
 		"thinking|||hm",
 		"approval|Write|docs/a.txt|allowed by Write(docs/*)", "tool|Write|docs/a.txt|", "tool_done|Write||success",
-		"approval|Bash|git push|denied by Bash(git push *)", "tool_done|Bash||error",
+		"tool_return|Write||Successfully wrote 5 characters to " + filepath.Join(w.dir, "docs/a.txt"),
+		"approval|Bash|git push|denied by Bash(git push *)", "tool_done|Bash||error", "tool_call|Bash|git push|",
+		"tool_return|Bash||Bash git push is denied by the team's rule Bash(git push *). Do not try it in another way: go on without it, and say in your last message what you could not do.",
 		"tool|report_outcome|nope|", "tool_done|report_outcome||error",
+		`tool_return|report_outcome||Nothing was recorded: outcome must be one of approve, request_changes, not "nope". Call report_outcome again.`,
 		"tool|report_outcome|approve|", "tool_done|report_outcome||success",
+		"tool_return|report_outcome||Recorded the outcome \"approve\". Now write your last message. It must be complete by itself: nothing that you wrote before it is handed on.",
 	}
-	if shown := rec.kinds(engine.ProgressUsage, engine.ProgressText); !slices.Equal(shown, want) {
+	if shown := rec.kinds(engine.ProgressUsage, engine.ProgressText, engine.ProgressStop); !slices.Equal(shown, want) {
 		t.Errorf("progress:\n%s\nwant\n%s", strings.Join(shown, "\n"), strings.Join(want, "\n"))
 	}
 	var text string

@@ -23,6 +23,8 @@ type BackupOptions struct {
 	// Workspaces copies those that the orchestrator made, as they are found:
 	// agents may write in them meanwhile.
 	Workspaces bool
+	// Transcripts copies the transcripts of turns, as they are found.
+	Transcripts bool
 }
 
 // BackupResult says what a backup holds.
@@ -32,12 +34,16 @@ type BackupResult struct {
 	Files int
 	// Workspaces are those in the data directory, whether they were copied or not.
 	Workspaces int
+	// Transcripts are the files of transcripts, whether they were copied or not.
+	Transcripts int
 }
 
 // The parts of a data directory besides the store; see orchestrator.New.
 const (
 	workspacesName = "workspaces"
-	pricesName     = "prices.yaml"
+	// transcriptsName is as in package transcript.
+	transcriptsName = "transcripts"
+	pricesName      = "prices.yaml"
 )
 
 // Backup copies the data directory dir to a new directory, which becomes a data
@@ -194,6 +200,14 @@ func (s *Store) copyTo(ctx context.Context, to string, o BackupOptions) (BackupR
 	if err := copyFile(filepath.Join(s.dir, pricesName), filepath.Join(to, pricesName)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return BackupResult{}, err
 	}
+	if o.Transcripts {
+		result.Transcripts, err = copyTree(ctx, filepath.Join(s.dir, transcriptsName), filepath.Join(to, transcriptsName))
+	} else {
+		result.Transcripts, err = countFiles(filepath.Join(s.dir, transcriptsName))
+	}
+	if err != nil {
+		return BackupResult{}, err
+	}
 	own, err := os.ReadDir(filepath.Join(s.dir, workspacesName))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return BackupResult{}, fmt.Errorf("look for workspaces: %w", err)
@@ -205,6 +219,23 @@ func (s *Store) copyTo(ctx context.Context, to string, o BackupOptions) (BackupR
 		}
 	}
 	return result, nil
+}
+
+// countFiles counts the files in a directory that may not be there.
+func countFiles(dir string) (n int, err error) {
+	err = filepath.WalkDir(dir, func(_ string, entry fs.DirEntry, err error) error {
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		if err == nil && entry.Type().IsRegular() {
+			n++
+		}
+		return err
+	})
+	if err != nil {
+		err = fmt.Errorf("count the files in %s: %w", dir, err)
+	}
+	return n, err
 }
 
 // verifyCopy checks a copied store and counts its rows.

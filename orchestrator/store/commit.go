@@ -146,6 +146,9 @@ func (s *Store) commitOne(ctx context.Context, tx *sql.Tx, d Decision, enc encod
 	if err := s.notice(ctx, tx, Notices(state, d.Event, d.Effects)); err != nil {
 		return err
 	}
+	if err := s.countUsage(ctx, tx, state, d.Event); err != nil {
+		return err
+	}
 	return s.markConversations(ctx, tx, state, d.Event)
 }
 
@@ -158,7 +161,7 @@ func (s *Store) appendEvent(ctx context.Context, tx *sql.Tx, state workflow.Stat
 // markConversations keeps one turn at a time in a conversation.
 func (s *Store) markConversations(ctx context.Context, tx *sql.Tx, state workflow.State, event workflow.Event) error {
 	switch body := event.Body.(type) {
-	case workflow.TaskSubmitted, workflow.TaskClaimed, workflow.TurnAccepted, workflow.QuestionAsked,
+	case workflow.TaskSubmitted, workflow.TaskClaimed, workflow.TurnAccepted, workflow.TurnUsed, workflow.QuestionAsked,
 		workflow.ProgressReported, workflow.TaskSpawned, workflow.WorkspaceWaits, workflow.WorkspacePreparing, workflow.WorkspaceReady,
 		workflow.WorkspaceRestored, workflow.WorkspaceSaved, workflow.WorkspacePublishing, workflow.WorkspacePublished,
 		workflow.PublishRequested, workflow.WorkspaceFinished:

@@ -45,8 +45,8 @@ func (s *Store) TaskIDs(ctx context.Context) ([]string, error) {
 
 // VerifyTask takes the journal of a task through workflow.Decide and compares
 // what comes out with what is stored: the effects of every event, the state,
-// the columns that repeat parts of it, and the conversations that its turns
-// hold. It returns how many events there are. A task that is being written can be
+// the columns that repeat parts of it, the conversations that its turns
+// hold, and what is counted of what they have used. It returns how many events there are. A task that is being written can be
 // verified. Errors: *workflow.HistoryError, ErrMissingFile, ErrUnreadable, ErrNotFound, ErrStorage.
 func (s *Store) VerifyTask(ctx context.Context, task string) (events int, err error) {
 	const op = "verify the task"
@@ -87,6 +87,9 @@ func (s *Store) VerifyTask(ctx context.Context, task string) (events int, err er
 		return len(records), err
 	}
 	if err := s.verifyDirectory(ctx, tx, state); err != nil {
+		return len(records), err
+	}
+	if err := s.verifyUsage(ctx, tx, state.Task, journal); err != nil {
 		return len(records), err
 	}
 	return len(records), s.verifyFiles(task, journal)

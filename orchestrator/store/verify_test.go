@@ -77,6 +77,8 @@ func TestVerifyTask(t *testing.T) {
 		"time that goes back":         {`UPDATE events SET event = json_set(event, '$.at', '2001-01-01T00:00:00Z') WHERE seq = 4`, "older than the event before it"},
 		"conversation not given back": {`UPDATE runtimes SET active_attempt = 2`, "marked as held by turn 1, attempt 2"},
 		"conversation given back":     {`UPDATE runtimes SET active_task = NULL, active_turn = NULL, active_attempt = NULL`, "not marked as held by it"},
+		"usage that is not counted":   {`DELETE FROM turn_usage`, "turn 1, attempt 1, has used is not counted as the journal says: it is missing"},
+		"usage counted twice":         {`UPDATE turn_usage SET total = 5`, "turn 1, attempt 1, has used is not counted as the journal says"},
 		"event of the future":         {`UPDATE events SET event = '{"type":"x","body":{}}' WHERE seq = 2`, "cannot be decoded"},
 	} {
 		t.Run(name, func(t *testing.T) {
