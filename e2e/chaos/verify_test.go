@@ -80,7 +80,7 @@ func (w *world) verify(mayBeUncertain bool) outcome {
 				out.lost++
 				w.t.Errorf("%s (task %s): never asked", turn, state.Task)
 			}
-			if ran, err := os.ReadFile(filepath.Join(w.dir, strings.ReplaceAll(turn, " ", "-")+".ran")); err == nil && string(ran) != "ran\n" {
+			if ran, err := os.ReadFile(filepath.Join(w.dir, strings.ReplaceAll(turn, " ", "-")+".ran")); err == nil && len(ran) > len("ran\n") { // shorter where it was killed while it wrote
 				out.doubled++
 				w.t.Errorf("%s: its tool ran %d times", turn, strings.Count(string(ran), "ran"))
 			}
