@@ -196,9 +196,14 @@ func TestStopTimeout(t *testing.T) {
 		return endTurn(req), nil
 	}
 	s := openStore(t, t.TempDir())
-	d := run(t, newEngine(s, f, func(o *Options) { o.StopTimeout = time.Millisecond }))
+	e := newEngine(s, f, func(o *Options) { o.StopTimeout = time.Millisecond })
+	sub := e.Subscribe("")
+	defer sub.Close()
+	d := run(t, e)
 	id := d.mustSubmit(t, parse(t, single))
 	<-begun
+	// The acceptance is recorded a little later.
+	record(t, s, sub, id, func(state workflow.State) bool { return len(state.Turns) == 1 && state.Turns[0].State == workflow.TurnRunning })
 	err := d.stop()
 	if !errors.Is(err, ErrStopTimeout) || !strings.Contains(err.Error(), id) {
 		t.Errorf("run: %v", err)
