@@ -19,11 +19,15 @@ func (e *Engine) runCheck(ctx context.Context, w *work, state workflow.State, te
 		e.handle(ctx, w.key.task, "record the start of the check", err)
 		return
 	}
+	frames := e.frameTimes(w.key)
+	frames.starting()
 	finished, err := e.callCheck(ctx, CheckRequest{
 		Task: w.key.task, Check: team.Checks[turn.Node], Turn: turn, Workspace: state.Workspace,
 		Environment: checkEnvironment(state, turn), OutputLimit: outputLimit(team), OutputFile: e.outputFile(w.key), Redact: e.o.Redact,
 		Progress: func(p Progress) { e.publishProgress(w.key, turn.Node, p) },
 	})
+	frames.over()
+	defer e.observing.forget(w.key)
 	if err != nil {
 		if budget := (*BudgetError)(nil); errors.As(context.Cause(ctx), &budget) {
 			e.finish(ctx, w.key, workflow.TurnFinished{Reason: workflow.ReasonBudgetExceeded, Error: budget.Note})

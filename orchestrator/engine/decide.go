@@ -176,11 +176,13 @@ func (e *Engine) decide(ctx context.Context, ent *entry, body workflow.EventBody
 	}
 	// From here on ctx does not count: what happened has happened, and a commit
 	// that was given up could still be the one that is on the disk.
+	began := e.clock()
 	if err := in.Commit(context.WithoutCancel(ctx), prev.Version, next, event, effects); err != nil {
 		e.storeFailed(err)
 		return prev, err
 	}
 	ent.set(next)
+	e.decided(prev, next, event, effects, began)
 	e.follow(ent, prev, next, event, effects)
 	if then != nil {
 		then(body, next, effects)

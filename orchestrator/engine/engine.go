@@ -75,6 +75,8 @@ type Options struct {
 	// Workspaces makes the places of tasks when they are claimed; without it they
 	// work in Submission.Workspace as it is.
 	Workspaces Workspaces
+	// Observer is told what the engine does; nil costs nothing.
+	Observer Observer
 }
 
 // Engine drives the tasks of one store. Its methods may be called concurrently.
@@ -116,6 +118,7 @@ type Engine struct {
 	outage    outage
 	draining  draining
 	running   sync.WaitGroup
+	observing observing
 }
 
 type phase int
@@ -151,6 +154,9 @@ func New(o Options) *Engine {
 		questions: map[questionKey]chan Answer{},
 		stopping:  make(chan struct{}),
 		waiting:   newWaiting(), finishing: newFinishing(), placeRetries: map[string]*backoff.ExponentialBackOff{},
+	}
+	if o.Observer != nil {
+		e.observing, e.raw = newObserving(), observedStore{o.Store, o.Observer}
 	}
 	e.o.Store = patientStore{e}
 	if o.Servers != nil {

@@ -84,6 +84,7 @@ func (e *Engine) create(ctx context.Context, in Store, team *workflow.Team, body
 	if err != nil {
 		return workflow.State{}, false, fmt.Errorf("submit: %w", err)
 	}
+	began := e.clock()
 	got, created, err := in.Create(context.WithoutCancel(ctx), state, event, effects, key)
 	if err != nil {
 		e.storeFailed(err)
@@ -95,6 +96,7 @@ func (e *Engine) create(ctx context.Context, in Store, team *workflow.Team, body
 	}
 	ent.set(state)
 	e.joinsRun(id, body.Batch)
+	e.decided(workflow.State{}, state, event, effects, began)
 	e.follow(ent, workflow.State{}, state, event, effects)
 	e.mu.Lock()
 	defer e.mu.Unlock()
