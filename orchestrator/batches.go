@@ -16,6 +16,9 @@ func (o *Orchestrator) Batches() *batch.Driver { return o.batches }
 // until ctx ends, and leaves all others as they are. It may be called instead of Run.
 func (o *Orchestrator) RunBatch(ctx context.Context, id string) error {
 	tasks, err := o.store.BatchTasks(ctx, id)
+	if err != nil && ctx.Err() != nil {
+		return nil // it was over before it began: the batch is settled already
+	}
 	if err != nil {
 		return err
 	}

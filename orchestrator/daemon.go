@@ -80,11 +80,7 @@ func NewDaemon(ctx context.Context, options DaemonOptions) (_ *Daemon, err error
 	if exposed := options.Config.Exposed(); len(exposed) > 0 {
 		return nil, fmt.Errorf("%w:\n%w", ErrListen, exposed)
 	}
-	of, err := orchestratorOptions(options)
-	if err != nil {
-		return nil, err
-	}
-	o, err := New(ctx, of)
+	o, err := New(ctx, orchestratorOptions(options))
 	if err != nil {
 		return nil, err
 	}

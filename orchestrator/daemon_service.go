@@ -4,13 +4,16 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"math"
 	"os"
 	"runtime"
 	"slices"
+	"time"
 
 	"github.com/seed-e05a5b32/orchestrator/orchestrator/api"
 	"github.com/seed-e05a5b32/orchestrator/orchestrator/engine"
+	"github.com/seed-e05a5b32/orchestrator/orchestrator/pool"
 	"github.com/seed-e05a5b32/orchestrator/orchestrator/store"
 	"github.com/seed-e05a5b32/orchestrator/workflow"
 )
@@ -44,6 +47,11 @@ func (d *Daemon) Health(context.Context) api.Health {
 	for _, field := range live.restart {
 		h.Trouble = append(h.Trouble, field+" has changed in the configuration and needs a restart")
 	}
+	for _, server := range d.serverStates() {
+		if server.State == string(pool.StateUnreachable) || server.State == string(pool.StateStarting) {
+			h.Trouble = append(h.Trouble, fmt.Sprintf("App Server %s is %s since %s: %s", server.Name, server.State, server.Since.Format(time.RFC3339), oneLine(server.Detail)))
+		}
+	}
 	if t := d.retentionTrouble.Load(); t != nil {
 		h.Trouble = append(h.Trouble, "tasks whose time is over cannot be removed: "+oneLine((*t).Error()))
 	}
@@ -56,14 +64,6 @@ func (d *Daemon) Health(context.Context) api.Health {
 // Version implements api.Service.
 func (d *Daemon) Version(context.Context) api.Version {
 	return api.Version{Version: d.options.Version, Go: runtime.Version(), PID: os.Getpid(), DataDir: d.store.Dir()}
-}
-
-// Servers implements api.Service.
-func (d *Daemon) Servers(context.Context) ([]api.Server, error) {
-	if d.server == nil {
-		return nil, nil
-	}
-	return []api.Server{{Name: d.server.Name(), Local: d.server.local, State: "ready"}}, nil
 }
 
 // Teams implements api.Service.

@@ -16,6 +16,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/seed-e05a5b32/orchestrator/orchestrator/config"
 )
 
 // ListenUnix is the address of the Unix socket in the data directory.
@@ -55,16 +57,15 @@ func listen(ctx context.Context, address, dataDir string) (*endpointListener, er
 	if path, ok := strings.CutPrefix(address, listenUnixPath); ok {
 		return listenSocket(ctx, strings.TrimPrefix(path, "//"))
 	}
-	host, _, err := net.SplitHostPort(address)
-	if err != nil {
+	if _, _, err := net.SplitHostPort(address); err != nil {
 		return nil, fmt.Errorf("%w at %q: an address is unix, unix:/path, or host:port: %w", ErrListen, address, err)
 	}
-	var config net.ListenConfig
-	l, err := config.Listen(ctx, "tcp", address)
+	var listening net.ListenConfig
+	l, err := listening.Listen(ctx, "tcp", address)
 	if err != nil {
 		return nil, fmt.Errorf("%w at %s: %w", ErrListen, address, err)
 	}
-	return &endpointListener{Listener: l, url: "http://" + reachable(l.Addr().String()), local: loopback(host)}, nil
+	return &endpointListener{Listener: l, url: "http://" + reachable(l.Addr().String()), local: config.Local(address)}, nil
 }
 
 // reachable names an address that all interfaces listen at by one that a client can dial.
@@ -133,8 +134,8 @@ func listenSocket(ctx context.Context, path string) (_ *endpointListener, err er
 	}
 	defer func() { err = errors.Join(err, os.Remove(making)) }()
 	made := filepath.Join(making, "s")
-	var config net.ListenConfig
-	l, err := config.Listen(ctx, "unix", made)
+	var listening net.ListenConfig
+	l, err := listening.Listen(ctx, "unix", made)
 	if err != nil {
 		return nil, fmt.Errorf("%w at %s: %w", ErrListen, path, err)
 	}

@@ -1,9 +1,12 @@
 package orchestrator
 
 import (
+	"cmp"
+
 	"github.com/rs/zerolog"
 
 	"github.com/seed-e05a5b32/orchestrator/appclient"
+	"github.com/seed-e05a5b32/orchestrator/orchestrator/engine"
 )
 
 // AppServerVariable names the environment variable that chooses the App Server.
@@ -28,6 +31,9 @@ const (
 type Options struct {
 	// DataDir holds the tasks and the directories of their own that they work in.
 	DataDir string
+	// AppServers are several App Servers. Where it is empty, the fields from here to
+	// LettaHome are about the only one.
+	AppServers []AppServer
 	// AppServer is "managed" (default), a ws, wss, http or https URL, "scripted:FILE", or "none".
 	AppServer string
 	// Token is sent to an App Server that is given by URL; nil is none.
@@ -53,10 +59,46 @@ type Options struct {
 	// PricesFile says what models cost; default is prices.yaml in the data
 	// directory, and where that does not exist, only local models have a price: none.
 	PricesFile string
-	// MaxTurns is how many turns run at once; default 16.
+	// MaxTurns is how many turns run at once; default 16, or what all of AppServers take together.
 	MaxTurns int
+	// Teams are limits of single teams, by their names.
+	Teams map[string]engine.TeamLimit
 	// Version is told to the App Server.
 	Version string
 	// Log gets what people do not watch live. Frames that are not understood are in it at debug level.
 	Log zerolog.Logger
 }
+
+// AppServer is one of several App Servers.
+type AppServer struct {
+	// Name is what people call it.
+	Name string
+	// Address is as Options.AppServer, but for "none".
+	Address string
+	// Token, TokenFile and Transport are as in Options, for a server that is given by its URL.
+	Token     appclient.TokenSource
+	TokenFile string
+	Transport appclient.Transport
+	// LettaCommand and LettaHome are as in Options, for a managed one.
+	LettaCommand, LettaHome string
+	// MaxTurns is how many turns run on it at once; default 16.
+	MaxTurns int
+}
+
+// appServers are the App Servers that the options ask for.
+func (o Options) appServers() []AppServer {
+	if len(o.AppServers) > 0 {
+		return o.AppServers
+	}
+	if o.AppServer == AppServerNone {
+		return nil
+	}
+	address := cmp.Or(o.AppServer, AppServerManaged)
+	return []AppServer{{
+		Name: address, Address: address, Token: o.Token, TokenFile: o.TokenFile, Transport: o.Transport,
+		LettaCommand: o.LettaCommand, LettaHome: o.LettaHome, MaxTurns: cmp.Or(o.MaxTurns, defaultTurns),
+	}}
+}
+
+// defaultTurns is how many turns run at once on a server that has no other limit.
+const defaultTurns = 16

@@ -1,6 +1,7 @@
 package orchestrator
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -14,6 +15,7 @@ import (
 	"github.com/seed-e05a5b32/orchestrator/orchestrator/batch"
 	"github.com/seed-e05a5b32/orchestrator/orchestrator/check"
 	"github.com/seed-e05a5b32/orchestrator/orchestrator/engine"
+	"github.com/seed-e05a5b32/orchestrator/orchestrator/pool"
 	"github.com/seed-e05a5b32/orchestrator/orchestrator/runner"
 	"github.com/seed-e05a5b32/orchestrator/orchestrator/store"
 	"github.com/seed-e05a5b32/orchestrator/roles"
@@ -23,26 +25,24 @@ import (
 // Submission is a task to be made.
 type Submission = engine.Submission
 
-// Orchestrator is an open data directory, an App Server, and the engine
-// between them. Its methods may be called concurrently.
+// Orchestrator is an open data directory, App Servers, and the engine between them. Its methods may be called concurrently.
 type Orchestrator struct {
 	store   *store.Store
-	server  *server
-	runner  *runner.Runner
+	servers servers
+	pool    *pool.Pool // nil without App Servers
 	engine  *engine.Engine
 	batches *batch.Driver
 
-	transport appclient.Transport
-	secrets   *redaction.Redactor
-	prices    replaceablePrices
-	roles     replaceableRoles
+	secrets *redaction.Redactor
+	prices  replaceablePrices
+	roles   replaceableRoles
 
 	closing  sync.Once
 	closeErr error
 }
 
 // New opens the data directory, which nobody else may have open, and then the
-// App Server. Close must be called. Errors: those of store.Open and roles.Load,
+// App Servers. Close must be called. Errors: those of store.Open and roles.Load,
 // ErrPrices, ErrAppServer, ErrTokenFile, ErrNotInstalled, ErrNotStarted.
 func New(ctx context.Context, options Options) (_ *Orchestrator, err error) {
 	if options.DataDir == "" {
@@ -54,7 +54,12 @@ func New(ctx context.Context, options Options) (_ *Orchestrator, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("load the roles: %w", err)
 	}
-	o := &Orchestrator{transport: options.Transport, secrets: Secrets(append(slices.Clone(options.SecretFiles), options.TokenFile), options.SecretVariables)}
+	list := options.appServers()
+	secrets := slices.Clone(options.SecretFiles)
+	for _, of := range list {
+		secrets = append(secrets, of.TokenFile)
+	}
+	o := &Orchestrator{secrets: Secrets(secrets, options.SecretVariables)}
 	o.roles.replace(library)
 	defer func() {
 		if err != nil {
@@ -72,22 +77,24 @@ func New(ctx context.Context, options Options) (_ *Orchestrator, err error) {
 		return nil, err
 	}
 	o.prices.replace(priceTable)
-	if o.server, err = openServer(ctx, options); err != nil {
+	if o.servers, err = openServers(ctx, list, o.store.Dir(), options.Log); err != nil {
 		return nil, err
 	}
 	outputs := filepath.Join(o.store.Dir(), "outputs")
-	o.runner = runner.New(runner.Options{
-		Server: o.server.Server, Token: o.server.token, Transport: options.Transport, Roles: &o.roles, Model: options.Model,
-		Local: o.server.local, OutputDir: outputs, Version: options.Version, Log: options.Log,
-	})
-	var turns engine.TurnRunner = o.runner
-	if options.AppServer == AppServerNone {
-		turns = offline{}
+	of := engine.Options{
+		Store: o.store, Runner: offline{}, Checks: check.New(check.Options{}), Prices: &o.prices, Log: options.Log,
+		Workspaces: newPlaces(o.store.Dir(), o.servers.local()), OutputDir: outputs, Redact: o.secrets,
 	}
-	o.engine = engine.New(engine.Options{
-		Store: o.store, Runner: turns, Checks: check.New(check.Options{}), Prices: &o.prices, Log: options.Log, MaxTurns: options.MaxTurns,
-		Workspaces: newPlaces(o.store.Dir(), o.server.local), OutputDir: outputs, Redact: o.secrets,
-	})
+	if len(o.servers) > 0 {
+		if o.pool, err = o.servers.pool(ctx, o.store, options, runner.Options{
+			Roles: &o.roles, Model: options.Model, OutputDir: outputs, Version: options.Version, Log: options.Log,
+		}); err != nil {
+			return nil, err
+		}
+		of.Runner, of.Servers = o.pool, o.pool
+	}
+	o.engine = engine.New(of)
+	o.engine.SetLimits(engine.Limits{Turns: cmp.Or(options.MaxTurns, o.servers.turns()), Teams: options.Teams})
 	o.batches = batch.NewDriver(batch.DriverOptions{Store: o.store, Tasks: o.engine, Log: options.Log})
 	return o, nil
 }
@@ -95,16 +102,17 @@ func New(ctx context.Context, options Options) (_ *Orchestrator, err error) {
 // checkTimeout bounds CheckAppServer.
 const checkTimeout = 20 * time.Second
 
-// CheckAppServer connects to the App Server once, so that a wrong address or
+// CheckAppServer connects to the first App Server once, so that a wrong address or
 // token is found before a task depends on it. Errors: *ConnectError, which wraps those of appclient.Dial.
 func (o *Orchestrator) CheckAppServer(ctx context.Context) (appclient.ServerInfo, error) {
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
-	address, err := o.server.URL(ctx)
+	s := o.servers[0]
+	address, err := s.URL(ctx)
 	if err != nil {
 		return appclient.ServerInfo{}, err
 	}
-	client, err := appclient.Dial(ctx, appclient.Config{URL: address, Transport: o.transport, Token: o.server.token})
+	client, err := appclient.Dial(ctx, appclient.Config{URL: address, Transport: s.of.Transport, Token: s.token})
 	if err != nil {
 		return appclient.ServerInfo{}, &ConnectError{Address: address, Err: err}
 	}
@@ -136,18 +144,16 @@ func (o *Orchestrator) Run(ctx context.Context, only ...string) error {
 	return o.runWithBatches(ctx, nil)
 }
 
-// Close disconnects from the App Server, stops it where New started it, and
+// Close disconnects from the App Servers, stops those that New started, and
 // closes the data directory. Run must have returned. ctx bounds how long a
 // managed App Server may take to stop. It may be called again.
 func (o *Orchestrator) Close(ctx context.Context) error {
 	o.closing.Do(func() {
 		var errs []error
-		if o.runner != nil {
-			errs = append(errs, o.runner.Close()) //nolint:contextcheck // it bounds itself
+		if o.pool != nil {
+			errs = append(errs, o.pool.Close())
 		}
-		if o.server != nil {
-			errs = append(errs, o.server.stop(ctx))
-		}
+		errs = append(errs, o.servers.stop(ctx))
 		if o.store != nil {
 			errs = append(errs, o.store.Close())
 		}

@@ -65,6 +65,9 @@ func (d *Daemon) apply(ctx context.Context, p prepared) error {
 	if err := d.notifier.SetTargets(p.config.Notifications); err != nil {
 		return fmt.Errorf("set the targets of notifications: %w", err)
 	}
+	if err := d.setLimits(p.config); err != nil {
+		return fmt.Errorf("set the limits: %w", err)
+	}
 	d.roles.replace(p.roles)
 	d.prices.replace(p.prices)
 	d.certificate.current.Store(p.certificate)
@@ -155,7 +158,7 @@ func needRestart(running, fresh config.Config) []string {
 		"behind_proxy": {running.BehindProxy, fresh.BehindProxy},
 		"hosts":        {running.Hosts, fresh.Hosts},
 		"tokens":       {running.Tokens, fresh.Tokens},
-		"app_servers":  {running.AppServers, fresh.AppServers},
+		"app_servers":  {withoutLimits(running.AppServers), withoutLimits(fresh.AppServers)},
 		"model":        {running.Model, fresh.Model},
 		"workspaces":   {running.Workspaces, fresh.Workspaces},
 	} {
@@ -165,6 +168,15 @@ func needRestart(running, fresh config.Config) []string {
 	}
 	slices.Sort(names)
 	return names
+}
+
+// withoutLimits leaves out what a reload can change.
+func withoutLimits(list []config.AppServer) []config.AppServer {
+	list = slices.Clone(list)
+	for i := range list {
+		list[i].MaxTurns = 0
+	}
+	return list
 }
 
 // problemLines are the single things that an error is about, each on a line of its own.

@@ -100,7 +100,7 @@ func (a *app) status(ctx context.Context, err error) int {
 	case errors.Is(err, engine.ErrKeyTaken), errors.Is(err, store.ErrAmbiguous), errors.Is(err, store.ErrNotFound), errors.Is(err, orchestrator.ErrAppServer), errors.Is(err, orchestrator.ErrTokenFile),
 		errors.Is(err, orchestrator.ErrPrices), errors.Is(err, api.ErrUnauthorized), errors.Is(err, api.ErrForbidden):
 		return exitUsage
-	case is[*api.InvalidError](err), is[*api.UnknownTeamError](err), is[*workflow.OriginError](err):
+	case is[*api.InvalidError](err), is[*api.UnknownTeamError](err), is[*api.UnknownServerError](err), is[*workflow.OriginError](err):
 		return exitUsage
 	}
 	return exitEnvironment

@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"strconv"
 	"strings"
@@ -10,22 +11,24 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/seed-e05a5b32/orchestrator/orchestrator/api"
+	"github.com/seed-e05a5b32/orchestrator/orchestrator/client"
 )
 
 func newServers(a *app) *cobra.Command {
-	return daemonList(a, &cobra.Command{
+	cmd := daemonList(a, &cobra.Command{
 		Use:   "servers",
 		Short: "List the App Servers of the daemon",
 		Long: `Lists the App Servers on which the daemon runs turns: their state, how many turns
-run and wait there, and what is wrong with them.`,
+run and wait there, how many conversations live there, and what is wrong with them.`,
 		Example: `  orchestrator servers
-  orchestrator servers --json`,
+  orchestrator servers --json
+  orchestrator servers drain big`,
 	}, func(cmd *cobra.Command, d *daemonBackend, asJSON bool) error {
 		servers, err := d.Servers(cmd.Context())
 		if err != nil {
 			return err
 		}
-		rows := [][]string{{"SERVER", "KIND", "STATE", "TURNS", "WAITING", "VERSION", "DETAIL"}}
+		rows := [][]string{{"SERVER", "KIND", "STATE", "TURNS", "WAITING", "LIVE", "VERSION", "DETAIL"}}
 		for _, s := range servers {
 			if asJSON {
 				writeJSONLine(a.stdout, s)
@@ -41,6 +44,45 @@ run and wait there, and what is wrong with them.`,
 		}
 		return nil
 	})
+	cmd.AddCommand(
+		changeServer(a, &cobra.Command{
+			Use:   "drain SERVER",
+			Short: "Give an App Server nothing new",
+			Long: `Gives an App Server nothing new: turns that run there go on to their ends, new
+conversations begin on the others, and turns whose conversations live there wait
+until  orchestrator servers resume, or until the daemon is started again.`,
+			Example: `  orchestrator servers drain big`,
+		}, (*client.Daemon).DrainServer),
+		changeServer(a, &cobra.Command{
+			Use:     "resume SERVER",
+			Short:   "Go on with an App Server that was drained",
+			Long:    `Goes on with an App Server that was drained.`,
+			Example: `  orchestrator servers resume big`,
+		}, (*client.Daemon).ResumeServer),
+	)
+	return cmd
+}
+
+// changeServer makes a command that changes one App Server.
+func changeServer(a *app, cmd *cobra.Command, change func(d *client.Daemon, ctx context.Context, name string) (api.Server, error)) *cobra.Command {
+	var where place
+	cmd.Args = cobra.ExactArgs(1)
+	cmd.RunE = func(cmd *cobra.Command, args []string) (err error) {
+		d, err := a.needDaemon(cmd.Context(), where)
+		if err != nil {
+			return err
+		}
+		defer a.closing(&err, d.Close)
+		s, err := change(d.Daemon, cmd.Context(), args[0])
+		if err != nil {
+			return err
+		}
+		turns := plural(s.Running, "turn")
+		fmt.Fprintf(a.stdout, "%s is %s; %s there now\n", printable(s.Name), s.State, turns+map[bool]string{true: " runs", false: " run"}[s.Running == 1])
+		return nil
+	}
+	where.register(cmd.Flags())
+	return cmd
 }
 
 func serverRow(s api.Server, now time.Time) []string {
@@ -56,7 +98,7 @@ func serverRow(s api.Server, now time.Time) []string {
 	if s.Restarts > 0 {
 		detail = strings.TrimSpace(plural(s.Restarts, "restart") + " " + detail)
 	}
-	return []string{printable(s.Name), cmp.Or(s.Kind, "-"), state, turns, strconv.Itoa(s.Waiting), cmp.Or(printable(s.Version), "-"), cmp.Or(detail, "-")}
+	return []string{printable(s.Name), cmp.Or(s.Kind, "-"), state, turns, strconv.Itoa(s.Waiting), strconv.Itoa(s.Conversations), cmp.Or(printable(s.Version), "-"), cmp.Or(detail, "-")}
 }
 
 func newTeams(a *app) *cobra.Command {

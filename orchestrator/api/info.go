@@ -27,6 +27,8 @@ func (a *API) registerInfo() {
 		servers, err := a.o.Service.Servers(ctx)
 		return reply(ServerList{Servers: orEmpty(servers)}, err)
 	})
+	a.registerServer("drain-server", "/v1/servers/{name}/drain", "Give an App Server nothing new: what runs there ends, and what lives there waits", a.o.Service.DrainServer)
+	a.registerServer("resume-server", "/v1/servers/{name}/resume", "Go on with an App Server that was drained", a.o.Service.ResumeServer)
 	operation(a, huma.Operation{
 		OperationID: "list-teams", Method: http.MethodGet, Path: "/v1/teams", Tags: []string{"teams"},
 		Summary: "The teams that can be submitted by name",
@@ -41,6 +43,17 @@ func (a *API) registerInfo() {
 		Name string `path:"name"`
 	}) (*body[TeamSource], error) {
 		return reply(a.o.Service.Team(ctx, in.Name))
+	})
+}
+
+func (a *API) registerServer(id, path, summary string, change func(ctx context.Context, name string) (Server, error)) {
+	operation(a, huma.Operation{
+		OperationID: id, Method: http.MethodPost, Path: path, Tags: []string{"daemon"},
+		Summary: summary, Errors: []int{http.StatusNotFound},
+	}, func(ctx context.Context, in *struct {
+		Name string `path:"name"`
+	}) (*body[Server], error) {
+		return reply(change(ctx, in.Name))
 	})
 }
 

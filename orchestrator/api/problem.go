@@ -106,6 +106,7 @@ type kind struct {
 func kinds() []kind {
 	return []kind{
 		typed[*UnknownTeamError]("unknown-team", "No such team", http.StatusNotFound),
+		typed[*UnknownServerError]("unknown-server", "No such App Server", http.StatusNotFound),
 		typed[*batch.RefusedError]("batch-not-now", "The batch is in no state for that", http.StatusConflict),
 		typed[*batch.KeyError]("batch-key-taken", "The idempotency key belongs to another batch", http.StatusConflict),
 		typed[*batch.OptionsError]("invalid-batch", "The batch cannot be made as it is", http.StatusUnprocessableEntity),

@@ -25,6 +25,7 @@ func TestProblems(t *testing.T) {
 		err    error
 		status int
 	}{
+		{&UnknownServerError{Name: "x"}, 404},
 		{&UnknownTeamError{Name: "x", Known: []string{"a", "b"}}, 404},
 		{&schedule.UnknownError{Name: "x", Known: []string{"a", "b"}}, 404},
 		{&notify.UnknownTargetError{Name: "x", Known: []string{"a"}}, 404},

@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/seed-e05a5b32/orchestrator/orchestrator/engine"
@@ -17,6 +18,9 @@ type Service interface {
 	Version(ctx context.Context) Version
 	// Servers are the App Servers.
 	Servers(ctx context.Context) ([]Server, error)
+	// DrainServer gives a server nothing new until ResumeServer. Errors: *UnknownServerError.
+	DrainServer(ctx context.Context, name string) (Server, error)
+	ResumeServer(ctx context.Context, name string) (Server, error)
 
 	Schedules
 	Batches
@@ -86,10 +90,12 @@ type Server struct {
 	Version string    `json:"version,omitempty"`
 	// Restarts counts how often a managed one came up again.
 	Restarts int `json:"restarts,omitempty"`
-	// Running and Waiting count turns; Limit is how many may run at once, 0 is without one.
+	// Running counts turns, and Waiting those that can run there alone; Limit is how many may run at once, 0 is without one.
 	Running int `json:"running"`
 	Waiting int `json:"waiting"`
 	Limit   int `json:"limit,omitempty"`
+	// Conversations is how many live there.
+	Conversations int `json:"conversations"`
 	// Local says that it sees the files of the daemon.
 	Local bool `json:"local"`
 }
@@ -144,6 +150,14 @@ type Story struct {
 	Records  []store.Record
 	// Children are the tasks that it has started.
 	Children []workflow.State
+}
+
+// UnknownServerError says that no App Server has a name.
+type UnknownServerError struct{ Name string }
+
+// Error implements error.
+func (e *UnknownServerError) Error() string {
+	return fmt.Sprintf("there is no App Server %q; orchestrator servers lists them", e.Name)
 }
 
 // UnknownTeamError says that no team has a name.

@@ -272,6 +272,22 @@ func (s *Server) URL(ctx context.Context) (string, error) {
 	}
 }
 
+// Trouble is why the server is not up now; nil when it is, as far as is known.
+func (s *Server) Trouble() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.url != "":
+		return nil
+	case s.err != nil:
+		return s.err
+	}
+	return errStarting
+}
+
+// errStarting is why a server is not up of which nothing else is known.
+var errStarting = errors.New("the App Server is being started")
+
 // Token returns the token that the server demands; empty when the version cannot demand one.
 func (s *Server) Token(context.Context) (string, error) {
 	if !s.version.takesToken() {

@@ -28,6 +28,22 @@ func (d *Daemon) Servers(ctx context.Context) ([]api.Server, error) {
 	return list.Servers, err
 }
 
+// DrainServer gives an App Server nothing new until ResumeServer.
+func (d *Daemon) DrainServer(ctx context.Context, name string) (api.Server, error) {
+	return ask(ctx, d, func(ctx context.Context) (*DrainServerResponse, error) {
+		return d.api.DrainServerWithResponse(ctx, name)
+	},
+		func(r *DrainServerResponse) *api.Server { return r.JSON200 })
+}
+
+// ResumeServer ends what DrainServer began.
+func (d *Daemon) ResumeServer(ctx context.Context, name string) (api.Server, error) {
+	return ask(ctx, d, func(ctx context.Context) (*ResumeServerResponse, error) {
+		return d.api.ResumeServerWithResponse(ctx, name)
+	},
+		func(r *ResumeServerResponse) *api.Server { return r.JSON200 })
+}
+
 // Teams are those that can be submitted by name.
 func (d *Daemon) Teams(ctx context.Context) ([]api.Team, error) {
 	list, err := ask(ctx, d, func(ctx context.Context) (*ListTeamsResponse, error) { return d.api.ListTeamsWithResponse(ctx) },

@@ -1,6 +1,8 @@
 package config
 
 import (
+	"net"
+	"net/url"
 	"time"
 
 	"github.com/seed-e05a5b32/orchestrator/orchestrator/notify"
@@ -86,6 +88,16 @@ type AppServer struct {
 	Scripted string
 	// MaxTurns is how many turns run on it at once; 0 is the default.
 	MaxTurns int
+}
+
+// SeesOurFiles says that the server runs on this machine. A tunnel to another one
+// looks the same; the App Server then reports the directory as it sees it.
+func (s AppServer) SeesOurFiles() bool {
+	if s.URL == "" {
+		return true
+	}
+	u, err := url.Parse(s.URL)
+	return err == nil && Local(net.JoinHostPort(u.Hostname(), "0"))
 }
 
 // Managed says how an App Server is started.

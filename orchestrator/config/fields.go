@@ -36,7 +36,7 @@ func fileSection(c *Config) section {
 			tokensSection(&c.Tokens).in(p, n, "tokens")
 		}).needsRestart(),
 		texts("workspaces", "directories that clients on other machines may have tasks work in, with all that is below them; clients of this machine may name any. Default: none", &c.Workspaces, (*parser).workspace).needsRestart(),
-		field{name: "app_servers", typ: "list", about: "where turns run; `[]` is nowhere, which is enough for teams without agents; default: one that is started, and `$ORCHESTRATOR_APP_SERVER` chooses another one", schema: servers, read: func(p *parser, n *yaml.Node) {
+		field{name: "app_servers", typ: "list", about: "where turns run; `[]` is nowhere, which is enough for teams without agents; default: one that is started, and `$ORCHESTRATOR_APP_SERVER` chooses another one. All of them run on this machine, or none does. A reload changes their `max_turns` alone", schema: servers, read: func(p *parser, n *yaml.Node) {
 			c.AppServers = p.appServers(n)
 		}}.needsRestart(),
 		text("model", "the model of agents that name none, as `provider/model`; default: `$ORCHESTRATOR_MODEL`, else the one that the App Server offers", &c.Model).needsRestart(),
@@ -76,7 +76,7 @@ func tokensSection(t *Tokens) section {
 
 func appServerSection(s *AppServer) section {
 	return section{name: "app_server", title: "An entry of `app_servers`", about: "One of `managed`, `url` and `scripted` is required.", fields: []field{
-		text("name", "what it is called in `orchestrator servers`, and in the journal of tasks: keep it, so that agents are found again", &s.Name).isRequired(),
+		text("name", "what it is called in `orchestrator servers`. A managed one that is not the only one and has a `home` is known by it in the store as well: keep it, so that its conversations are found again", &s.Name).isRequired(),
 		fields("managed", "it is started, watched and stopped by the daemon; `{}` is enough", managedSection(&Managed{}), func(p *parser, n *yaml.Node) {
 			s.Managed = &Managed{}
 			managedSection(s.Managed).in(p, n, "managed")
@@ -88,7 +88,7 @@ func appServerSection(s *AppServer) section {
 		variable("token_env", "the environment variable with that token, instead of a file", &s.Token.Env),
 		choice("transport", "how to connect to the server at `url`; default: `auto`", []string{"auto", "single", "split"}, &s.Transport),
 		path("scripted", "the file of a script that is played instead of a model", aFile, &s.Scripted),
-		count("max_turns", "how many turns run on it at once; default: `16`", &s.MaxTurns),
+		count("max_turns", "how many turns run on it at once; default: `16`, and for the only one `limits.max_turns`", &s.MaxTurns),
 	}}
 }
 

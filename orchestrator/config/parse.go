@@ -255,9 +255,26 @@ func (p *parser) appServers(n *yaml.Node) []AppServer {
 				homes[home] = true
 			}
 		}
+		p.fits(item, s, servers)
 		servers = append(servers, s)
 	}
 	return servers
+}
+
+// fits checks an App Server beside those before it.
+func (p *parser) fits(item *yaml.Node, s AppServer, before []AppServer) {
+	for _, other := range before {
+		if s.URL != "" && strings.TrimRight(s.URL, "/") == strings.TrimRight(other.URL, "/") {
+			p.Problem(item, "leave one of the two out", "%s and %s are the same App Server", other.Name, s.Name)
+		}
+	}
+	if len(before) > 0 && s.SeesOurFiles() != before[0].SeesOurFiles() {
+		near, far := s, before[0]
+		if !near.SeesOurFiles() {
+			near, far = far, near
+		}
+		p.Problem(item, "give each a daemon of its own", "%s runs on this machine and %s on another one, which does not see the same files: a task could not work on both", near.Name, far.Name)
+	}
 }
 
 // together checks what fields demand of each other.

@@ -22,7 +22,7 @@ hosts: agents.example.org
 tokens: {operator_file: op.token, read_only_env: READ_TOKEN}
 app_servers:
   - {name: main, managed: {command: letta, home: letta}, max_turns: 16}
-  - {name: big, url: "wss://host:4500", token_file: big.token, transport: split, max_turns: 40}
+  - {name: big, url: "wss://127.0.0.1:4500", token_file: big.token, transport: split, max_turns: 40}
   - {name: demo, scripted: demo.yaml}
 model: provider/model
 prices: prices.yaml
@@ -46,7 +46,7 @@ func TestParse(t *testing.T) {
 		Tokens: Tokens{Operator: Secret{File: "/etc/o/op.token"}, ReadOnly: Secret{Env: "READ_TOKEN"}},
 		AppServers: []AppServer{
 			{Name: "main", Managed: &Managed{Command: "letta", Home: "/etc/o/letta"}, MaxTurns: 16},
-			{Name: "big", URL: "wss://host:4500", Token: Secret{File: "/etc/o/big.token"}, Transport: "split", MaxTurns: 40},
+			{Name: "big", URL: "wss://127.0.0.1:4500", Token: Secret{File: "/etc/o/big.token"}, Transport: "split", MaxTurns: 40},
 			{Name: "demo", Scripted: "/etc/o/demo.yaml"},
 		},
 		Model: "provider/model", Prices: "/etc/o/prices.yaml", Roles: "/etc/o/roles", Teams: "/etc/o/teams",
@@ -97,7 +97,9 @@ func TestMistakes(t *testing.T) {
 		"app_servers: [{name: a}]":         "an App Server is managed, at a url, or scripted",
 		"app_servers: [{name: a, url: x}]": "url is no address of an App Server",
 		"app_servers: [{name: a, managed: {}, token_file: x}]":                    "token_file is for an App Server that is given by its url",
-		"app_servers: [{name: a, managed: {}}, {name: a, url: \"ws://h\"}]":       `two App Servers are called "a"`,
+		"app_servers: [{name: a, managed: {}}, {name: a, scripted: s.yaml}]":      `two App Servers are called "a"`,
+		"app_servers: [{name: a, managed: {}}, {name: b, url: \"ws://h\"}]":       "a runs on this machine and b on another one, which does not see the same files",
+		"app_servers: [{name: a, url: \"ws://h\"}, {name: b, url: \"ws://h/\"}]":  "a and b are the same App Server",
 		"app_servers: [{name: a, managed: {}}, {name: b, managed: {command: x}}]": "two managed App Servers have the same home",
 		"app_servers: [{name: a, url: \"ws://user:hunter2@h\"}]":                  "they could be secret",
 		"limits: {teams: {x: {max_turn: 1}}}":                                     `did you mean "max_turns"?`,

@@ -24,17 +24,8 @@ func newRetries() *backoff.ExponentialBackOff {
 	return b
 }
 
-// greet finds out how a server is doing that nothing is known of.
-func (p *Pool) greet(s *server) {
-	info, err := s.Runner.Check(p.life)
-	if err != nil {
-		p.lost(s, err)
-		return
-	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	s.version = info.Version
-}
+// errConnecting is why a server is not up of which nothing else is known yet.
+var errConnecting = errors.New("connecting to it")
 
 // saw notes what the end of a run says of the health of its server. It is true
 // when the server gets nothing before it can be reached again.
@@ -88,7 +79,9 @@ func (p *Pool) await(s *server) {
 		info, err := s.Runner.Check(p.life)
 		p.mu.Lock()
 		if err == nil && (s.Process == nil || s.Process.Trouble() == nil) {
-			p.log.Info().Str("server", s.Name).Dur("after", p.clock.Now().Sub(s.downSince)).Msg("the App Server can be reached again")
+			if !errors.Is(s.down, errConnecting) {
+				p.log.Info().Str("server", s.Name).Dur("after", p.clock.Now().Sub(s.downSince)).Msg("the App Server can be reached again")
+			}
 			s.down, s.downSince, s.version = nil, time.Time{}, info.Version
 			room := p.room
 			p.mu.Unlock()
@@ -96,6 +89,9 @@ func (p *Pool) await(s *server) {
 			return
 		}
 		if err != nil {
+			if errors.Is(s.down, errConnecting) {
+				p.log.Warn().Err(err).Str("server", s.Name).Msg("the App Server cannot be reached: it gets nothing until it can be")
+			}
 			s.down = err
 		}
 		wait := s.retries.NextBackOff()

@@ -26,8 +26,8 @@ type Runner interface {
 type Server struct {
 	// Name is the one under which its conversations are stored.
 	Name string
-	// Kind and URL are for people.
-	Kind, URL string
+	// Title, Kind and URL are for people.
+	Title, Kind, URL string
 	// Local says that it sees our files, at the same paths.
 	Local  bool
 	Runner Runner
@@ -71,7 +71,7 @@ type State string
 // The states of a server.
 const (
 	StateReady State = "ready"
-	// StateStarting: its process is being started, or started again.
+	// StateStarting: its process is being started, or started again, or it was not connected to yet.
 	StateStarting State = "starting"
 	// StateUnreachable: it could not be reached, which is tried again and again.
 	StateUnreachable State = "unreachable"
@@ -81,8 +81,8 @@ const (
 
 // Status is how one server is doing.
 type Status struct {
-	Name, Kind, URL string
-	State           State
+	Name, Title, Kind, URL string
+	State                  State
 	// Since is when that began; zero for a server that was never anything else than ready.
 	Since time.Time
 	// Detail is why it is so; empty when there is nothing to say.

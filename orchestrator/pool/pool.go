@@ -61,7 +61,7 @@ var (
 )
 
 // New makes a pool. Where it has several servers, it begins to find out which of
-// them can be reached. Close must be called.
+// them can be reached; none gets anything before. Close must be called.
 func New(o Options) (*Pool, error) {
 	if len(o.Servers) == 0 || o.Registry == nil {
 		return nil, errors.New("make a pool of App Servers: Options.Servers and Options.Registry are required")
@@ -80,7 +80,8 @@ func New(o Options) (*Pool, error) {
 	}
 	if len(p.names) > 1 { // one alone is connected to when it is needed
 		for _, s := range p.servers {
-			p.wg.Go(func() { p.greet(s) })
+			s.down, s.downSince = errConnecting, p.clock.Now()
+			p.wg.Go(func() { p.await(s) })
 		}
 	}
 	return p, nil
@@ -115,7 +116,7 @@ func (p *Pool) Servers() []Status {
 
 func (s *server) status() Status {
 	out := Status{
-		Name: s.Name, Kind: s.Kind, URL: s.URL, State: StateReady, Version: s.version,
+		Name: s.Name, Title: s.Title, Kind: s.Kind, URL: s.URL, State: StateReady, Version: s.version,
 		Running: s.running, Limit: s.MaxTurns, Conversations: s.conversations, Local: s.Local,
 	}
 	var trouble error
@@ -126,6 +127,8 @@ func (s *server) status() Status {
 	switch {
 	case trouble != nil:
 		out.State, out.Since, out.Detail = StateStarting, s.downSince, trouble.Error()
+	case errors.Is(s.down, errConnecting):
+		out.State, out.Since, out.Detail = StateStarting, s.downSince, s.down.Error()
 	case s.down != nil:
 		out.State, out.Since, out.Detail = StateUnreachable, s.downSince, s.down.Error()
 	case !s.draining.IsZero():
@@ -151,15 +154,29 @@ func (p *Pool) Drain(name string) error { return p.setDraining(name, p.clock.Now
 // Resume ends what Drain began. Errors: ErrUnknownServer.
 func (p *Pool) Resume(name string) error { return p.setDraining(name, time.Time{}) }
 
+// SetMaxTurns changes how many turns run on a server at once; 0 is no limit of its
+// own. Nothing that runs is stopped. Errors: ErrUnknownServer.
+func (p *Pool) SetMaxTurns(name string, turns int) error {
+	return p.set(name, func(s *server) { s.MaxTurns = turns })
+}
+
 func (p *Pool) setDraining(name string, since time.Time) error {
+	return p.set(name, func(s *server) {
+		if since.IsZero() || s.draining.IsZero() {
+			s.draining = since
+		}
+	})
+}
+
+func (p *Pool) set(name string, change func(s *server)) error {
 	p.mu.Lock()
 	s, room := p.servers[name], p.room
-	if s != nil && (since.IsZero() || s.draining.IsZero()) {
-		s.draining = since
+	if s != nil {
+		change(s)
 	}
 	p.mu.Unlock()
 	if s == nil {
-		return fmt.Errorf("App Server %q: %w", name, ErrUnknownServer)
+		return fmt.Errorf("%w: %q", ErrUnknownServer, name)
 	}
 	room()
 	return nil
