@@ -20,6 +20,7 @@ import (
 	"github.com/seed-e05a5b32/orchestrator/orchestrator/api"
 	"github.com/seed-e05a5b32/orchestrator/orchestrator/config"
 	"github.com/seed-e05a5b32/orchestrator/orchestrator/engine"
+	"github.com/seed-e05a5b32/orchestrator/orchestrator/metrics"
 	"github.com/seed-e05a5b32/orchestrator/orchestrator/notify"
 	"github.com/seed-e05a5b32/orchestrator/orchestrator/schedule"
 )
@@ -58,6 +59,7 @@ type Daemon struct {
 	log       zerolog.Logger
 	listeners []*endpointListener
 	api       *api.API
+	metrics   *metrics.Metrics
 	started   time.Time
 	draining  atomic.Bool
 
@@ -80,16 +82,22 @@ func NewDaemon(ctx context.Context, options DaemonOptions) (_ *Daemon, err error
 	if exposed := options.Config.Exposed(); len(exposed) > 0 {
 		return nil, fmt.Errorf("%w:\n%w", ErrListen, exposed)
 	}
-	o, err := New(ctx, orchestratorOptions(options))
+	of := orchestratorOptions(options)
+	measures := metrics.New(metrics.Options{Version: options.Version, Log: options.Log})
+	of.Observer, of.Removed = measures, measures.RemoveTasks
+	o, err := New(ctx, of)
 	if err != nil {
 		return nil, err
 	}
-	d := &Daemon{Orchestrator: o, options: options, log: options.Log, started: time.Now(), reloaded: make(chan struct{}, 1)}
+	d := &Daemon{metrics: measures, Orchestrator: o, options: options, log: options.Log, started: time.Now(), reloaded: make(chan struct{}, 1)}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, d.Close(context.WithoutCancel(ctx)))
 		}
 	}()
+	if err := d.measure(ctx); err != nil {
+		return nil, err
+	}
 	if d.state, err = newServiceState(); err != nil {
 		return nil, err
 	}
@@ -102,7 +110,7 @@ func NewDaemon(ctx context.Context, options DaemonOptions) (_ *Daemon, err error
 		clock = engine.SystemClock()
 	}
 	d.clock = clock
-	d.schedules = schedule.New(schedule.Options{Store: o.store, Tasks: scheduledTasks{d}, Clock: clock, Log: d.log})
+	d.schedules = schedule.New(schedule.Options{Store: o.store, Tasks: scheduledTasks{d}, Clock: clock, Fired: measures.Fired, Log: d.log})
 	d.notifier = notify.New(notify.Options{
 		Store: o.store, Clock: clock, Subscribe: func() *engine.Subscription { return o.engine.Subscribe("") }, Log: d.log,
 	})
