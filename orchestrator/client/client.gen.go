@@ -294,6 +294,9 @@ type TeamSource = api.TeamSource
 // TestNotificationsRequest defines model for TestNotificationsRequest.
 type TestNotificationsRequest = api.TestNotificationsRequest
 
+// TraceContext defines model for TraceContext.
+type TraceContext = workflow.TraceContext
+
 // Turn defines model for Turn.
 type Turn = workflow.Turn
 
@@ -432,6 +435,10 @@ type ListTasksParamsState string
 type SubmitTaskParams struct {
 	// IdempotencyKey The same key never makes a second task
 	IdempotencyKey *string `json:"Idempotency-Key,omitempty"`
+
+	// Traceparent The trace that the task belongs to, as of W3C Trace Context; one that is not valid is ignored
+	Traceparent *string `json:"traceparent,omitempty"`
+	Tracestate  *string `json:"tracestate,omitempty"`
 }
 
 // StreamTaskEventsParams defines parameters for StreamTaskEvents.
@@ -3329,6 +3336,28 @@ func NewSubmitTaskRequestWithBody(server string, params *SubmitTaskParams, conte
 			}
 
 			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+		if params.Traceparent != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "traceparent", *params.Traceparent, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("traceparent", headerParam1)
+		}
+
+		if params.Tracestate != nil {
+			var headerParam2 string
+
+			headerParam2, err = runtime.StyleParamWithOptions("simple", false, "tracestate", *params.Tracestate, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("tracestate", headerParam2)
 		}
 
 	}
@@ -10702,4 +10731,4 @@ func ParseGetVersionResponse(rsp *http.Response) (*GetVersionResponse, error) {
 }
 
 // specification is the SHA-256 of the docs/openapi.yaml that this file was made from.
-const specification = "7c39fb2b04a5f4a1bed1b325d1b787496338efbe6242a65a771b62022f242af3"
+const specification = "fae72a18ba79579f3d609890c1133da6feb9663aeee29a41484085f785875705"

@@ -23,7 +23,7 @@ func (e *Engine) runCheck(ctx context.Context, w *work, state workflow.State, te
 	frames.starting()
 	finished, err := e.callCheck(ctx, CheckRequest{
 		Task: w.key.task, Check: team.Checks[turn.Node], Turn: turn, Workspace: state.Workspace,
-		Environment: checkEnvironment(state, turn), OutputLimit: outputLimit(team), OutputFile: e.outputFile(w.key), Redact: e.o.Redact,
+		Environment: e.commandEnvironment(state, turn), OutputLimit: outputLimit(team), OutputFile: e.outputFile(w.key), Redact: e.o.Redact,
 		Progress: func(p Progress) { e.publishProgress(w.key, turn.Node, p) },
 	})
 	frames.over()
@@ -55,6 +55,19 @@ func (e *Engine) callCheck(ctx context.Context, req CheckRequest) (finished work
 		}
 	}()
 	return e.o.Checks.RunCheck(ctx, req)
+}
+
+// commandEnvironment is what a command is told of its task and of the trace.
+func (e *Engine) commandEnvironment(state workflow.State, turn workflow.Turn) []string {
+	trace := state.Trace
+	if e.o.Trace != nil {
+		trace = e.o.Trace(&state, turn)
+	}
+	env := checkEnvironment(state, turn)
+	if trace == nil {
+		return env
+	}
+	return append(env, "TRACEPARENT="+trace.Parent, "TRACESTATE="+trace.State)
 }
 
 // checkEnvironment is what a command is told of its task.

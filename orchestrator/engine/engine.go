@@ -77,6 +77,9 @@ type Options struct {
 	Workspaces Workspaces
 	// Observer is told what the engine does; nil costs nothing.
 	Observer Observer
+	// Trace is what commands of a task are told of its trace: in the given turn, or
+	// outside of all where its ID is 0. nil tells them what the task was submitted with.
+	Trace func(state *workflow.State, turn workflow.Turn) *workflow.TraceContext
 }
 
 // Engine drives the tasks of one store. Its methods may be called concurrently.

@@ -24,6 +24,8 @@ type Submission struct {
 	// Priority, Batch and Schedule are as in workflow.State.
 	Priority        int
 	Batch, Schedule string
+	// Trace is the trace that it belongs to; nil begins its own.
+	Trace *workflow.TraceContext
 }
 
 // Submit stores a new task. It is driven from then on if Run is running, and
@@ -65,7 +67,7 @@ func (e *Engine) Submit(ctx context.Context, sub Submission) (state workflow.Sta
 	state, created, err = e.create(ctx, e.raw, sub.Team, workflow.TaskSubmitted{
 		Task: id, Team: sub.Team.Name, Revision: sub.Team.Revision, Input: sub.Input,
 		Workspace: sub.Workspace, Prepare: prepare,
-		Priority: sub.Priority, Batch: sub.Batch, Schedule: sub.Schedule,
+		Priority: sub.Priority, Batch: sub.Batch, Schedule: sub.Schedule, Trace: sub.Trace,
 	}, sub.Key)
 	if err == nil && !created { // somebody else was faster
 		err = sameSubmission(sub, state)
