@@ -23,6 +23,7 @@ import (
 	"github.com/seed-e05a5b32/orchestrator/orchestrator/metrics"
 	"github.com/seed-e05a5b32/orchestrator/orchestrator/notify"
 	"github.com/seed-e05a5b32/orchestrator/orchestrator/schedule"
+	"github.com/seed-e05a5b32/orchestrator/orchestrator/tracing"
 )
 
 const (
@@ -60,6 +61,7 @@ type Daemon struct {
 	listeners []*endpointListener
 	api       *api.API
 	metrics   *metrics.Metrics
+	tracer    *tracing.Tracer // nil where nobody wants traces
 	started   time.Time
 	draining  atomic.Bool
 
@@ -85,11 +87,18 @@ func NewDaemon(ctx context.Context, options DaemonOptions) (_ *Daemon, err error
 	of := orchestratorOptions(options)
 	measures := metrics.New(metrics.Options{Version: options.Version, Log: options.Log})
 	of.Observer, of.Removed = measures, measures.RemoveTasks
-	o, err := New(ctx, of)
+	tracer, err := newTracer(ctx, options)
 	if err != nil {
 		return nil, err
 	}
-	d := &Daemon{metrics: measures, Orchestrator: o, options: options, log: options.Log, started: time.Now(), reloaded: make(chan struct{}, 1)}
+	if tracer != nil {
+		of.Observer, of.Trace = engine.Observers(measures, tracer), tracer.Context
+	}
+	o, err := New(ctx, of)
+	if err != nil {
+		return nil, errors.Join(err, closeTracer(ctx, tracer))
+	}
+	d := &Daemon{metrics: measures, tracer: tracer, Orchestrator: o, options: options, log: options.Log, started: time.Now(), reloaded: make(chan struct{}, 1)}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, d.Close(context.WithoutCancel(ctx)))
@@ -113,6 +122,7 @@ func NewDaemon(ctx context.Context, options DaemonOptions) (_ *Daemon, err error
 	d.schedules = schedule.New(schedule.Options{Store: o.store, Tasks: scheduledTasks{d}, Clock: clock, Fired: measures.Fired, Log: d.log})
 	d.notifier = notify.New(notify.Options{
 		Store: o.store, Clock: clock, Subscribe: func() *engine.Subscription { return o.engine.Subscribe("") }, Log: d.log,
+		Trace: of.Trace,
 	})
 	if err := d.apply(ctx, first); err != nil {
 		return nil, err
@@ -275,5 +285,6 @@ func (d *Daemon) Close(ctx context.Context) error {
 	for _, l := range d.listeners {
 		errs = append(errs, l.Close())
 	}
-	return errors.Join(append(errs, d.Orchestrator.Close(ctx))...)
+	errs = append(errs, d.Orchestrator.Close(ctx), closeTracer(ctx, d.tracer))
+	return errors.Join(errs...)
 }

@@ -83,7 +83,7 @@ func New(ctx context.Context, options Options) (_ *Orchestrator, err error) {
 	outputs := filepath.Join(o.store.Dir(), "outputs")
 	of := engine.Options{
 		Store: o.store, Runner: offline{}, Checks: check.New(check.Options{}), Prices: &o.prices, Log: options.Log,
-		Workspaces: newPlaces(o.store.Dir(), o.servers.local()), OutputDir: outputs, Redact: o.secrets, Observer: options.Observer,
+		Workspaces: newPlaces(o.store.Dir(), o.servers.local()), OutputDir: outputs, Redact: o.secrets, Observer: options.Observer, Trace: options.Trace,
 	}
 	if len(o.servers) > 0 {
 		if o.pool, err = o.servers.pool(ctx, o.store, options, runner.Options{

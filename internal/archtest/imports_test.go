@@ -61,6 +61,7 @@ var allowed = map[string][]string{
 	"internal/realserver":    {},
 	"internal/redact":        {},
 	"internal/suggest":       {},
+	"internal/otlpreceiver":  {},
 	"e2e":                    {},
 	"e2e/chaos":              {},
 }

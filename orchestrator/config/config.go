@@ -57,6 +57,8 @@ type Config struct {
 	Retention Retention
 	// Logging says what is logged, and where to.
 	Logging Logging
+	// Tracing says where traces are sent.
+	Tracing Tracing
 }
 
 // TLS names the files of a certificate and its key, in PEM.

@@ -51,15 +51,15 @@ func (e *Engine) decided(prev, next workflow.State, event workflow.Event, effect
 // tellDecision is a function of its own so that what escapes in it costs nothing where nobody observes.
 func (e *Engine) tellDecision(prev, next workflow.State, event workflow.Event, effects []workflow.Effect, began time.Time) {
 	e.o.Observer.Decided(Decision{Prev: &prev, Next: &next, Event: event, Effects: effects, Began: began, Took: time.Since(began)})
-	e.observing.follow(prev, next, event, effects)
+	e.observing.follow(&prev, &next, event, effects)
 }
 
 // follow notes what hands over to which turns at once.
-func (o *observing) follow(prev, next workflow.State, event workflow.Event, effects []workflow.Effect) {
+func (o *observing) follow(prev, next *workflow.State, event workflow.Event, effects []workflow.Effect) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	for _, turn := range prev.Turns {
-		if after, live := liveTurn(next, turn.ID); !live || after.Attempt != turn.Attempt || next.Status.Terminal() || next.Status == workflow.TaskPaused {
+		if after, live := liveTurn(*next, turn.ID); !live || after.Attempt != turn.Attempt || next.Status.Terminal() || next.Status == workflow.TaskPaused {
 			delete(o.handed, observedTurn{next.Task, turn.ID})
 		}
 	}
@@ -78,13 +78,10 @@ func (o *observing) follow(prev, next workflow.State, event workflow.Event, effe
 		if !ok || h.Retry || h.FromTurn != finished.Turn || h.ToTurn == 0 {
 			continue
 		}
-		if to, live := liveTurn(next, h.ToTurn); !live || !startable(next, to) {
+		if to, live := liveTurn(*next, h.ToTurn); !live || !startable(*next, to) {
 			continue
 		}
-		o.handed[observedTurn{next.Task, h.ToTurn}] = HandedOff{
-			Task: next.Task, Team: next.Team, From: h.From, To: h.To, Rule: h.Rule, FromTurn: h.FromTurn, ToTurn: h.ToTurn,
-			Ended: end.at, Frames: end.frame,
-		}
+		o.handed[observedTurn{next.Task, h.ToTurn}] = HandedOff{State: next, Handoff: h, Ended: end.at, Frames: end.frame}
 	}
 }
 

@@ -79,7 +79,7 @@ func TestObserverIsToldOfEverything(t *testing.T) {
 		}
 		var handed []string
 		for _, h := range w.handoffs {
-			handed = append(handed, fmt.Sprint(h.From, h.FromTurn, " ", h.To, h.ToTurn, " ", h.Rule, h.Frames, h.Began.Sub(h.Ended)))
+			handed = append(handed, fmt.Sprint(h.Handoff.From, h.Handoff.FromTurn, " ", h.Handoff.To, h.Handoff.ToTurn, " ", h.Handoff.Rule, h.Frames, h.Began.Sub(h.Ended)))
 		}
 		if got := strings.Join(handed, "; "); got != "a1 b2 1 true 3s; b2 c3 2 true 3s" {
 			t.Errorf("handoffs: %s", got)

@@ -64,13 +64,13 @@ type Start struct {
 // HandedOff says how long it took from the end of one turn to the beginning of the
 // next, where one followed from the other at once.
 type HandedOff struct {
-	Task, Team string
-	// From and To are nodes; Rule is the number of the rule.
-	From, To                  string
-	Rule                      int
-	FromTurn, ToTurn, Attempt int
-	// Ended is when the last frame of FromTurn was read, or its command was over;
-	// Began when the first frame of ToTurn was written, or its command was started.
+	// State is that of the task after the handoff. It is shared and must not be changed.
+	State   *workflow.State
+	Handoff workflow.Handoff
+	// Attempt is that of the turn that began.
+	Attempt int
+	// Ended is when the last frame of the turn before was read, or its command was
+	// over; Began when the first frame of the next was written, or its command was started.
 	// On the clock of the machine.
 	Ended, Began time.Time
 	// Frames says that both are times of frames: the turns are of agents.
