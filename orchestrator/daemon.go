@@ -86,13 +86,13 @@ func NewDaemon(ctx context.Context, options DaemonOptions) (_ *Daemon, err error
 	}
 	of := orchestratorOptions(options)
 	measures := metrics.New(metrics.Options{Version: options.Version, Log: options.Log})
-	of.Observer, of.Removed = measures, measures.RemoveTasks
+	of.Observer, of.Removed = engine.Observers(measures, decisionLog{log: options.Log}), measures.RemoveTasks
 	tracer, err := newTracer(ctx, options)
 	if err != nil {
 		return nil, err
 	}
 	if tracer != nil {
-		of.Observer, of.Trace = engine.Observers(measures, tracer), tracer.Context
+		of.Observer, of.Trace = engine.Observers(of.Observer, tracer), tracer.Context
 	}
 	o, err := New(ctx, of)
 	if err != nil {

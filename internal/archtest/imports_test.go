@@ -62,6 +62,7 @@ var allowed = map[string][]string{
 	"internal/redact":        {},
 	"internal/suggest":       {},
 	"internal/otlpreceiver":  {},
+	"internal/logkeys":       {},
 	"e2e":                    {},
 	"e2e/chaos":              {},
 }

@@ -107,7 +107,7 @@ func (e *Engine) runTurn(ctx context.Context, w *work) next {
 	if !ok {
 		return next{}
 	}
-	log := e.o.Log.With().Str("task", w.key.task).Int("turn", w.key.turn).Int("attempt", w.key.attempt).Str("node", req.Turn.Node).Logger()
+	log := e.o.Log.With().Str("task", w.key.task).Int("turn", w.key.turn).Int("attempt", w.key.attempt).Str("agent", req.Turn.Node).Logger()
 	log.Debug().Msg("turn starts")
 	req.Frames = e.frameTimes(w.key)
 	rec := &recorder{engine: e, key: w.key, work: w, node: req.Turn.Node, needPrice: req.NeedPrice}

@@ -355,7 +355,7 @@ func (n *Notifier) deliver(ctx context.Context, notification store.Notification,
 	if !r.ok {
 		log = n.o.Log.Warn()
 	}
-	log.Str("id", notification.ID).Str("type", notification.Type).Str("target", notification.Target).Int("attempt", notification.Attempts).
+	log.Str("notification", notification.ID).Str("type", notification.Type).Str("target", notification.Target).Int("attempt", notification.Attempts).
 		Str("state", string(notification.State)).Str("status", r.status).Msg("a notification")
 	return notification, n.o.Store.NoteAttempt(ctx, notification, attempt)
 }

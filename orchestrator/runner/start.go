@@ -168,7 +168,7 @@ func (a *attempt) ensure(ctx context.Context, client *appclient.Client, entry *a
 		return "", nil, fmt.Errorf("make agent %s/%s: %w", d.team, d.agent, err)
 	}
 	entry.id, entry.revision = session.Runtime().AgentID, d.revision()
-	a.log.Info().Str("agent_id", entry.id).Str("name", d.team+"/"+d.agent).Msg("made an agent on the App Server")
+	a.log.Info().Str("agent_id", entry.id).Str("team", d.team).Msg("made an agent on the App Server")
 	return entry.id, session, nil
 }
 
