@@ -20,8 +20,10 @@ import (
 	"github.com/seed-e05a5b32/orchestrator/orchestrator/api"
 	"github.com/seed-e05a5b32/orchestrator/orchestrator/config"
 	"github.com/seed-e05a5b32/orchestrator/orchestrator/engine"
+	"github.com/seed-e05a5b32/orchestrator/orchestrator/metrics"
 	"github.com/seed-e05a5b32/orchestrator/orchestrator/notify"
 	"github.com/seed-e05a5b32/orchestrator/orchestrator/schedule"
+	"github.com/seed-e05a5b32/orchestrator/orchestrator/tracing"
 )
 
 const (
@@ -58,6 +60,8 @@ type Daemon struct {
 	log       zerolog.Logger
 	listeners []*endpointListener
 	api       *api.API
+	metrics   *metrics.Metrics
+	tracer    *tracing.Tracer // nil where nobody wants traces
 	started   time.Time
 	draining  atomic.Bool
 
@@ -80,16 +84,29 @@ func NewDaemon(ctx context.Context, options DaemonOptions) (_ *Daemon, err error
 	if exposed := options.Config.Exposed(); len(exposed) > 0 {
 		return nil, fmt.Errorf("%w:\n%w", ErrListen, exposed)
 	}
-	o, err := New(ctx, orchestratorOptions(options))
+	of := orchestratorOptions(options)
+	measures := metrics.New(metrics.Options{Version: options.Version, Log: options.Log})
+	of.Observer, of.Removed = engine.Observers(measures, decisionLog{log: options.Log}), measures.RemoveTasks
+	tracer, err := newTracer(ctx, options)
 	if err != nil {
 		return nil, err
 	}
-	d := &Daemon{Orchestrator: o, options: options, log: options.Log, started: time.Now(), reloaded: make(chan struct{}, 1)}
+	if tracer != nil {
+		of.Observer, of.Trace = engine.Observers(of.Observer, tracer), tracer.Context
+	}
+	o, err := New(ctx, of)
+	if err != nil {
+		return nil, errors.Join(err, closeTracer(ctx, tracer))
+	}
+	d := &Daemon{metrics: measures, tracer: tracer, Orchestrator: o, options: options, log: options.Log, started: time.Now(), reloaded: make(chan struct{}, 1)}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, d.Close(context.WithoutCancel(ctx)))
 		}
 	}()
+	if err := d.measure(ctx); err != nil {
+		return nil, err
+	}
 	if d.state, err = newServiceState(); err != nil {
 		return nil, err
 	}
@@ -102,9 +119,10 @@ func NewDaemon(ctx context.Context, options DaemonOptions) (_ *Daemon, err error
 		clock = engine.SystemClock()
 	}
 	d.clock = clock
-	d.schedules = schedule.New(schedule.Options{Store: o.store, Tasks: scheduledTasks{d}, Clock: clock, Log: d.log})
+	d.schedules = schedule.New(schedule.Options{Store: o.store, Tasks: scheduledTasks{d}, Clock: clock, Fired: measures.Fired, Log: d.log})
 	d.notifier = notify.New(notify.Options{
 		Store: o.store, Clock: clock, Subscribe: func() *engine.Subscription { return o.engine.Subscribe("").WithoutProgress() }, Log: d.log,
+		Trace: of.Trace,
 	})
 	if err := d.apply(ctx, first); err != nil {
 		return nil, err
@@ -267,5 +285,6 @@ func (d *Daemon) Close(ctx context.Context) error {
 	for _, l := range d.listeners {
 		errs = append(errs, l.Close())
 	}
-	return errors.Join(append(errs, d.Orchestrator.Close(ctx))...)
+	errs = append(errs, d.Orchestrator.Close(ctx), closeTracer(ctx, d.tracer))
+	return errors.Join(errs...)
 }

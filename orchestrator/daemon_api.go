@@ -17,7 +17,7 @@ var ErrToken = errors.New("a token of the API cannot be read")
 
 // newAPI serves the daemon as its configuration says. Errors: ErrToken.
 func newAPI(ctx context.Context, d *Daemon) (*api.API, error) {
-	o := api.Options{Service: d, Version: d.options.Version, Log: d.log, Redact: d.secrets.String, Workspaces: d.options.Config.Workspaces}
+	o := api.Options{Service: d, Version: d.options.Version, Log: d.log, Redact: d.secrets.String, Workspaces: d.options.Config.Workspaces, Metrics: d.metrics.Handler()}
 	tokens := d.options.Config.Tokens
 	for _, secret := range []config.Secret{tokens.Operator, tokens.ReadOnly} {
 		if secret == (config.Secret{}) {

@@ -15,7 +15,7 @@ func orchestratorOptions(d DaemonOptions) Options {
 		DataDir: c.DataDir, Model: c.Model, RolesDir: c.Roles, PricesFile: c.Prices, MaxTurns: c.Limits.MaxTurns,
 		Version: d.Version, Log: d.Log, Transcripts: TranscriptOptions(c.Transcripts),
 	}
-	for _, secret := range []config.Secret{c.Tokens.Operator, c.Tokens.ReadOnly} {
+	for _, secret := range []config.Secret{c.Tokens.Operator, c.Tokens.ReadOnly, c.Tracing.Token} {
 		o.SecretFiles, o.SecretVariables = append(o.SecretFiles, secret.File), append(o.SecretVariables, secret.Env)
 	}
 	for _, target := range c.Notifications {
@@ -24,6 +24,7 @@ func orchestratorOptions(d DaemonOptions) Options {
 			o.SecretValues = append(o.SecretValues, target.Webhook)
 		}
 	}
+	o.SecretVariables = append(o.SecretVariables, "OTEL_EXPORTER_OTLP_HEADERS", "OTEL_EXPORTER_OTLP_TRACES_HEADERS")
 	o.Teams = teamLimits(c.Limits)
 	if c.AppServers != nil && len(c.AppServers) == 0 {
 		o.AppServer = AppServerNone

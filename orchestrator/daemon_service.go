@@ -135,7 +135,7 @@ func (d *Daemon) Submit(ctx context.Context, sub api.Submission) (workflow.State
 			return workflow.State{}, false, &api.InvalidError{Detail: err.Error(), Err: err}
 		}
 	}
-	return d.engine.Submit(ctx, engine.Submission{Team: team, Input: input, Workspace: workspace, Key: sub.Key, Priority: sub.Priority})
+	return d.engine.Submit(ctx, engine.Submission{Team: team, Input: input, Workspace: workspace, Key: sub.Key, Priority: sub.Priority, Trace: sub.Trace})
 }
 
 // submitted is the team of a submission.

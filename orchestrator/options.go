@@ -7,6 +7,8 @@ import (
 
 	"github.com/seed-e05a5b32/orchestrator/appclient"
 	"github.com/seed-e05a5b32/orchestrator/orchestrator/engine"
+	"github.com/seed-e05a5b32/orchestrator/orchestrator/store"
+	"github.com/seed-e05a5b32/orchestrator/workflow"
 )
 
 // AppServerVariable names the environment variable that chooses the App Server.
@@ -69,6 +71,12 @@ type Options struct {
 	Transcripts TranscriptOptions
 	// Version is told to the App Server.
 	Version string
+	// Observer is told what the engine does; nil is nobody.
+	Observer engine.Observer
+	// Trace is as in engine.Options.
+	Trace func(state *workflow.State, turn workflow.Turn) *workflow.TraceContext
+	// Removed is told of the tasks that are not kept any more; nil is nobody.
+	Removed func(gone []store.TaskCount)
 	// Log gets what people do not watch live. Frames that are not understood are in it at debug level.
 	Log zerolog.Logger
 }

@@ -63,7 +63,7 @@ func New(ctx context.Context, options Options) (_ *Orchestrator, err error) {
 			err = errors.Join(err, o.Close(context.WithoutCancel(ctx)))
 		}
 	}()
-	if o.store, err = store.Open(ctx, store.Options{Dir: options.DataDir}); err != nil {
+	if o.store, err = store.Open(ctx, store.Options{Dir: options.DataDir, Removed: options.Removed}); err != nil {
 		return nil, err
 	}
 	if o.store.CheckedInPart() {
@@ -80,7 +80,7 @@ func New(ctx context.Context, options Options) (_ *Orchestrator, err error) {
 	outputs := filepath.Join(o.store.Dir(), "outputs")
 	of := engine.Options{
 		Store: o.store, Runner: offline{}, Checks: check.New(check.Options{}), Prices: &o.prices, Log: options.Log,
-		Workspaces: newPlaces(o.store.Dir(), o.servers.local()), OutputDir: outputs, Redact: o.secrets,
+		Workspaces: newPlaces(o.store.Dir(), o.servers.local()), OutputDir: outputs, Redact: o.secrets, Observer: options.Observer, Trace: options.Trace,
 	}
 	if o.transcripts, err = openTranscripts(options.Transcripts, o.store.Dir(), options.Log); err != nil {
 		return nil, err

@@ -161,6 +161,7 @@ func needRestart(running, fresh config.Config) []string {
 		"app_servers":  {withoutLimits(running.AppServers), withoutLimits(fresh.AppServers)},
 		"model":        {running.Model, fresh.Model},
 		"workspaces":   {running.Workspaces, fresh.Workspaces},
+		"tracing":      {running.Tracing, fresh.Tracing},
 	} {
 		if !reflect.DeepEqual(values[0], values[1]) {
 			names = append(names, name)

@@ -139,7 +139,7 @@ func (d *decision) submitted(b TaskSubmitted) error {
 		d.s.Place.Status = PlaceWanted
 	}
 	d.s.Parent = b.Parent
-	d.s.Priority, d.s.Batch, d.s.Schedule = b.Priority, b.Batch, b.Schedule
+	d.s.Priority, d.s.Batch, d.s.Schedule, d.s.Trace = b.Priority, b.Batch, b.Schedule, b.Trace
 	d.s.Origin, d.s.Begin = b.Origin, b.Begin
 	if b.Limits.set() {
 		d.s.Limits = b.Limits.combine(d.team.Limits)

@@ -37,6 +37,8 @@ type (
 		Priority int    `json:"priority,omitempty"`
 		Batch    string `json:"batch,omitempty"`
 		Schedule string `json:"schedule,omitempty"`
+		// Trace is what the task was submitted with; nil where nobody said anything.
+		Trace *TraceContext `json:"trace,omitempty"`
 		// Origin and Begin are of a task that goes on from another one. Without Begin
 		// it begins anew.
 		Origin *Origin `json:"origin,omitempty"`

@@ -66,6 +66,8 @@ type State struct {
 	// name of the schedule that it was submitted by.
 	Batch    string `json:"batch,omitempty"`
 	Schedule string `json:"schedule,omitempty"`
+	// Trace is the trace that the task was submitted in; nil where nobody said one.
+	Trace *TraceContext `json:"trace,omitempty"`
 	// Origin is the task that this one goes on from; nil for one that began anew.
 	Origin *Origin `json:"origin,omitempty"`
 	// Begin is what it begins with, until it has begun.

@@ -66,6 +66,7 @@ type submission struct {
 	workspace    string
 	key          string
 	priority     int
+	trace        *workflow.TraceContext
 }
 
 // reader opens what the tasks of a place can be read from, also while a run or a daemon has them.

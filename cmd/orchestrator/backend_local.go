@@ -65,7 +65,7 @@ func (b *localBackend) Close() error { return b.o.Close(context.Background()) }
 
 // Submit implements backend.
 func (b *localBackend) Submit(ctx context.Context, s submission) (workflow.State, bool, error) {
-	return b.o.Submit(ctx, orchestrator.Submission{Team: s.team, Input: s.input, Workspace: s.workspace, Key: s.key, Priority: s.priority})
+	return b.o.Submit(ctx, orchestrator.Submission{Team: s.team, Input: s.input, Workspace: s.workspace, Key: s.key, Priority: s.priority, Trace: s.trace})
 }
 
 // Cancel implements backend.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -21,11 +22,13 @@ type submitFlags struct {
 	workspace  string
 	key        string
 	priority   int
+	trace      string
 }
 
 func (f *submitFlags) register(flags *pflag.FlagSet) {
 	f.registerInputs(flags)
 	flags.IntVar(&f.priority, "priority", 0, "tasks with a higher one begin first, from -1000 to 1000")
+	flags.StringVar(&f.trace, "traceparent", "", "the trace that the task belongs to, as of W3C Trace Context; default: $TRACEPARENT, with $TRACESTATE")
 }
 
 func (f *submitFlags) registerInputs(flags *pflag.FlagSet) {
@@ -39,6 +42,9 @@ func (f *submitFlags) registerInputs(flags *pflag.FlagSet) {
 // started. Without a daemon d is nil.
 func (a *app) prepare(ctx context.Context, d *daemonBackend, name string, f submitFlags, roles string) (submission, error) {
 	sub := submission{key: f.key, priority: f.priority, workspace: f.workspace}
+	if sub.trace = workflow.ParseTrace(cmp.Or(f.trace, os.Getenv("TRACEPARENT")), os.Getenv("TRACESTATE")); sub.trace == nil && f.trace != "" {
+		return sub, usage(fmt.Errorf("--traceparent %q is none: it is 00-TRACE-SPAN-FLAGS, with 32, 16 and 2 hexadecimal digits", f.trace))
+	}
 	if f.priority < -1000 || f.priority > 1000 {
 		return sub, usage(fmt.Errorf("--priority %d is not from -1000 to 1000", f.priority))
 	}

@@ -30,12 +30,14 @@ import (
 //	signal SIG NAME N STATUS orchestrator ...     runs it, sends SIG (INT, HUP, TERM, KILL, or some with + between, or / for a request of its own) after N model requests at server NAME
 //	fulldisk NAME N STATUS orchestrator ...       on Linux: runs it, fills its disk after N turns at server NAME, makes the file "full", and makes room when it says so
 //	daemon, tell, ended, waitfile                 see daemonCommands
+//	receiver, waitspan, spans                     see traceCommands
 func TestScripts(t *testing.T) {
 	commands := map[string]func(*testscript.TestScript, bool, []string){
 		"appserver": serveScript, "exits": exits, "waitfor": waitFor, "signal": signalAfter, "waitturns": waitTurns,
 	}
 	maps.Copy(commands, systemCommands())
 	maps.Copy(commands, daemonCommands())
+	maps.Copy(commands, traceCommands())
 	testscript.Run(t, testscript.Params{
 		Dir: filepath.Join("testdata", "script"),
 		Setup: func(env *testscript.Env) error {

@@ -135,6 +135,9 @@ func shown(s settings, teams []orchestrator.TeamFile) *yaml.Node {
 		where = "the standard error"
 	}
 	top("logging", map[string]string{"level": level, "to": where}, c.Logging != config.Logging{})
+	if c.Tracing.Endpoint != "" {
+		top("tracing", map[string]string{"endpoint": c.Tracing.Endpoint}, true)
+	}
 	return root
 }
 

@@ -40,8 +40,10 @@ var allowed = map[string][]string{
 	"orchestrator/batch":      {"workflow", "orchestrator/store", "orchestrator/engine"},
 	"orchestrator/runner":     {"workflow", "roles", "appclient", "orchestrator/engine"},
 	"orchestrator/pool":       {"appclient", "workflow", "orchestrator/engine"},
+	"orchestrator/metrics":    {"workflow", "orchestrator/engine", "orchestrator/store"},
+	"orchestrator/tracing":    {"workflow", "orchestrator/engine"},
 	"orchestrator": {
-		"orchestrator/batch", "orchestrator/pool", "orchestrator/transcript",
+		"orchestrator/batch", "orchestrator/pool", "orchestrator/transcript", "orchestrator/metrics", "orchestrator/tracing",
 		"internal/redact",
 		"workflow", "roles", "appclient", "appclient/apptest",
 		"orchestrator/store", "orchestrator/engine", "orchestrator/runner", "orchestrator/appserver",
@@ -64,6 +66,8 @@ var allowed = map[string][]string{
 	"internal/realserver":    {},
 	"internal/redact":        {},
 	"internal/suggest":       {},
+	"internal/otlpreceiver":  {},
+	"internal/logkeys":       {},
 	"e2e":                    {},
 	"e2e/chaos":              {},
 }

@@ -30,6 +30,8 @@ type Options struct {
 	Log        zerolog.Logger
 	// Redact takes secrets out of what errors say; nil knows none.
 	Redact func(string) string
+	// Metrics answers GET /metrics; nil is nothing there. Who may read may read them.
+	Metrics http.Handler
 	// MaxBody bounds the body of a request, in bytes; 8 MiB when zero.
 	MaxBody int64
 	// RequestTimeout bounds a request that is no stream; 60 s when zero.
@@ -89,6 +91,9 @@ func New(o Options) *API {
 	a.registerUsage()
 	a.registerTranscript()
 	a.nameGoTypes()
+	if o.Metrics != nil {
+		a.mux.Handle("GET /metrics", o.Metrics)
+	}
 	a.mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		a.write(w, &Problem{Type: problemType("not-found"), Title: "Not found", Status: http.StatusNotFound, Detail: "there is nothing at " + r.Method + " " + r.URL.Path + "; the operations are described at /openapi.json"})
 	})

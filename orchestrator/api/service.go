@@ -144,6 +144,8 @@ type Submission struct {
 	Workspace string
 	Key       string
 	Priority  int
+	// Trace is the trace that the task belongs to; nil begins its own.
+	Trace *workflow.TraceContext
 }
 
 // Story is all that is known of a task.

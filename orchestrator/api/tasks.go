@@ -110,8 +110,10 @@ func (a *API) registerTasks() {
 }
 
 func (a *API) submit(ctx context.Context, in *struct {
-	Key  string `header:"Idempotency-Key" maxLength:"200" doc:"The same key never makes a second task"`
-	Body SubmitRequest
+	Key    string `header:"Idempotency-Key" maxLength:"200" doc:"The same key never makes a second task"`
+	Parent string `header:"traceparent" maxLength:"200" doc:"The trace that the task belongs to, as of W3C Trace Context; one that is not valid is ignored"`
+	State  string `header:"tracestate" maxLength:"2000"`
+	Body   SubmitRequest
 },
 ) (*body[Submitted], error) {
 	r := in.Body
@@ -123,6 +125,7 @@ func (a *API) submit(ctx context.Context, in *struct {
 	}
 	sub := Submission{
 		Name: r.Team, File: r.File, Source: []byte(r.Source), Input: r.Input, Workspace: r.Workspace, Key: in.Key, Priority: r.Priority,
+		Trace: workflow.ParseTrace(in.Parent, in.State),
 	}
 	if len(r.Sources) > 0 {
 		sub.Sources = map[string][]byte{}

@@ -21,13 +21,13 @@ func (r *Runner) environment(req engine.CheckRequest, directory string) []string
 // Inherited takes out of an environment what the commands of a workspace must
 // not get, since they run what agents wrote: the settings of the orchestrator
 // and of the App Server (ORCHESTRATOR_…, LETTA_…), tokens and addresses among
-// them, and the variables by which git would work on another repository than the
+// them, the trace that the orchestrator itself was started in, and the variables by which git would work on another repository than the
 // one in the workspace. All others pass, keys of model providers too: the shell
 // of an agent has them as well, and tests may need them.
 func Inherited(env []string) []string {
 	return slices.DeleteFunc(slices.Clone(env), func(variable string) bool {
 		name, _, _ := strings.Cut(variable, "=")
-		return strings.HasPrefix(name, "ORCHESTRATOR_") || strings.HasPrefix(name, "LETTA_") || slices.Contains(gitPlaces(), name)
+		return strings.HasPrefix(name, "ORCHESTRATOR_") || strings.HasPrefix(name, "LETTA_") || name == "TRACEPARENT" || name == "TRACESTATE" || slices.Contains(gitPlaces(), name)
 	})
 }
 

@@ -331,6 +331,9 @@ type TeamSource = api.TeamSource
 // TestNotificationsRequest defines model for TestNotificationsRequest.
 type TestNotificationsRequest = api.TestNotificationsRequest
 
+// TraceContext defines model for TraceContext.
+type TraceContext = workflow.TraceContext
+
 // Turn defines model for Turn.
 type Turn = workflow.Turn
 
@@ -475,6 +478,10 @@ type ListTasksParamsState string
 type SubmitTaskParams struct {
 	// IdempotencyKey The same key never makes a second task
 	IdempotencyKey *string `json:"Idempotency-Key,omitempty"`
+
+	// Traceparent The trace that the task belongs to, as of W3C Trace Context; one that is not valid is ignored
+	Traceparent *string `json:"traceparent,omitempty"`
+	Tracestate  *string `json:"tracestate,omitempty"`
 }
 
 // StreamTaskEventsParams defines parameters for StreamTaskEvents.
@@ -3511,6 +3518,28 @@ func NewSubmitTaskRequestWithBody(server string, params *SubmitTaskParams, conte
 			}
 
 			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+		if params.Traceparent != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "traceparent", *params.Traceparent, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("traceparent", headerParam1)
+		}
+
+		if params.Tracestate != nil {
+			var headerParam2 string
+
+			headerParam2, err = runtime.StyleParamWithOptions("simple", false, "tracestate", *params.Tracestate, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("tracestate", headerParam2)
 		}
 
 	}
@@ -11681,4 +11710,4 @@ func ParseGetVersionResponse(rsp *http.Response) (*GetVersionResponse, error) {
 }
 
 // specification is the SHA-256 of the docs/openapi.yaml that this file was made from.
-const specification = "728d4b96fbaa1251dc303cd54b652d67990472c718f34da9e1b98357ef4f9211"
+const specification = "a63aa85ccd0251c72777a8e3fb92fb4c2623b7d03049fe33bc223d032297a580"

@@ -59,8 +59,17 @@ func (d *Daemon) Team(ctx context.Context, name string) (api.TeamSource, error) 
 
 // Submit makes a task; with a key, at most one.
 func (d *Daemon) Submit(ctx context.Context, r api.SubmitRequest, key string) (api.Submitted, error) {
+	return d.SubmitTraced(ctx, r, key, nil)
+}
+
+// SubmitTraced is Submit of a task that belongs to a trace; nil is none.
+func (d *Daemon) SubmitTraced(ctx context.Context, r api.SubmitRequest, key string, trace *workflow.TraceContext) (api.Submitted, error) {
+	params := &SubmitTaskParams{IdempotencyKey: given(key)}
+	if trace != nil {
+		params.Traceparent, params.Tracestate = given(trace.Parent), given(trace.State)
+	}
 	return ask(ctx, d, func(ctx context.Context) (*SubmitTaskResponse, error) {
-		return d.api.SubmitTaskWithResponse(ctx, &SubmitTaskParams{IdempotencyKey: given(key)}, r)
+		return d.api.SubmitTaskWithResponse(ctx, params, r)
 	}, func(r *SubmitTaskResponse) *api.Submitted { return r.JSON200 })
 }
 

@@ -59,6 +59,8 @@ type Config struct {
 	Transcripts Transcripts
 	// Logging says what is logged, and where to.
 	Logging Logging
+	// Tracing says where traces are sent.
+	Tracing Tracing
 }
 
 // TLS names the files of a certificate and its key, in PEM.

@@ -12,7 +12,7 @@ func sections() []section {
 	return []section{
 		fileSection(&Config{}), tlsSection(&TLS{}), tokensSection(&Tokens{}), appServerSection(&AppServer{}), managedSection(&Managed{}),
 		limitsSection(&Limits{}), teamLimitsSection(&TeamLimits{}), retentionSection(&Retention{}), transcriptsSection(&Transcripts{}), scheduleSection(&schedule.Spec{}),
-		notificationSection(&notify.Target{}), webhookSection(&notify.Target{}), loggingSection(&Logging{}),
+		notificationSection(&notify.Target{}), webhookSection(&notify.Target{}), loggingSection(&Logging{}), tracingSection(&Tracing{}),
 	}
 }
 
@@ -58,6 +58,7 @@ func fileSection(c *Config) section {
 		fields("logging", "what is logged, and where to", loggingSection(&c.Logging), func(p *parser, n *yaml.Node) {
 			loggingSection(&c.Logging).in(p, n, "logging")
 		}),
+		tracingField(c),
 	}}
 }
 

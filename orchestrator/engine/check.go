@@ -19,6 +19,7 @@ func (e *Engine) runCheck(ctx context.Context, w *work, state workflow.State, te
 		e.handle(ctx, w.key.task, "record the start of the check", err)
 		return
 	}
+	frames := e.frameTimes(w.key)
 	kept := e.beginTranscript(w.key, turn, workflow.Runtime{}, "", commandOf(team.Checks[turn.Node]))
 	defer func() { e.closeTranscript(kept, nil) }()
 	finish := func(finished workflow.TurnFinished) {
@@ -26,11 +27,14 @@ func (e *Engine) runCheck(ctx context.Context, w *work, state workflow.State, te
 		kept = nil
 		e.finishKept(ctx, w.key, finished, t, nil)
 	}
+	frames.starting()
 	finished, err := e.callCheck(ctx, CheckRequest{
 		Task: w.key.task, Check: team.Checks[turn.Node], Turn: turn, Workspace: state.Workspace,
-		Environment: checkEnvironment(state, turn), OutputLimit: outputLimit(team), OutputFile: e.outputFile(w.key), Redact: e.o.Redact,
+		Environment: e.commandEnvironment(state, turn), OutputLimit: outputLimit(team), OutputFile: e.outputFile(w.key), Redact: e.o.Redact,
 		Progress: func(p Progress) { e.publishProgress(w.key, turn.Node, p) }, Output: keepOutputIn(kept),
 	})
+	frames.over()
+	defer e.observing.forget(w.key)
 	if err != nil {
 		if budget := (*BudgetError)(nil); errors.As(context.Cause(ctx), &budget) {
 			finish(workflow.TurnFinished{Reason: workflow.ReasonBudgetExceeded, Error: budget.Note})
@@ -74,6 +78,19 @@ func (e *Engine) callCheck(ctx context.Context, req CheckRequest) (finished work
 		}
 	}()
 	return e.o.Checks.RunCheck(ctx, req)
+}
+
+// commandEnvironment is what a command is told of its task and of the trace.
+func (e *Engine) commandEnvironment(state workflow.State, turn workflow.Turn) []string {
+	trace := state.Trace
+	if e.o.Trace != nil {
+		trace = e.o.Trace(&state, turn)
+	}
+	env := checkEnvironment(state, turn)
+	if trace == nil {
+		return env
+	}
+	return append(env, "TRACEPARENT="+trace.Parent, "TRACESTATE="+trace.State)
 }
 
 // checkEnvironment is what a command is told of its task.

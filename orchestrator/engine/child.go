@@ -69,7 +69,7 @@ func (e *Engine) makeChild(ctx context.Context, id string, parent workflow.State
 			event.WorkspaceOf = parent.Task
 		}
 	}
-	event.Priority = parent.Priority
+	event.Priority, event.Trace = parent.Priority, parent.Trace
 	event.Task, event.Team, event.Revision, event.Input = id, node.Team.Name, node.Team.Revision, input
 	_, _, err = e.create(ctx, e.o.Store, node.Team, event, "")
 	return err

@@ -203,12 +203,14 @@ func (e *Engine) decide(ctx context.Context, ent *entry, in Store, proposals []p
 	}
 	// From here on ctx does not count: what has happened has happened, and a commit
 	// that was given up could still be the one that is on the disk.
+	began := e.clock()
 	if err := commit(context.WithoutCancel(ctx), in, all); err != nil {
 		e.storeFailed(err)
 		return prev, err
 	}
 	for _, d := range all {
 		ent.set(d.State)
+		e.decided(d.prev, d.State, d.Event, d.Effects, began)
 		e.follow(ent, d.prev, d.State, d.Event, d.Effects)
 		if d.then != nil {
 			d.then(d.Event.Body, d.State, d.Effects)

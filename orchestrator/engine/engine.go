@@ -77,6 +77,11 @@ type Options struct {
 	// Workspaces makes the places of tasks when they are claimed; without it they
 	// work in Submission.Workspace as it is.
 	Workspaces Workspaces
+	// Observer is told what the engine does; nil costs nothing.
+	Observer Observer
+	// Trace is what commands of a task are told of its trace: in the given turn, or
+	// outside of all where its ID is 0. nil tells them what the task was submitted with.
+	Trace func(state *workflow.State, turn workflow.Turn) *workflow.TraceContext
 }
 
 // Engine drives the tasks of one store. Its methods may be called concurrently.
@@ -118,6 +123,7 @@ type Engine struct {
 	outage    outage
 	draining  draining
 	running   sync.WaitGroup
+	observing observing
 }
 
 type phase int
@@ -153,6 +159,9 @@ func New(o Options) *Engine {
 		questions: map[questionKey]chan Answer{},
 		stopping:  make(chan struct{}),
 		waiting:   newWaiting(), finishing: newFinishing(), placeRetries: map[string]*backoff.ExponentialBackOff{},
+	}
+	if o.Observer != nil {
+		e.observing, e.raw = newObserving(), observedStore{o.Store, o.Observer}
 	}
 	e.o.Store = patientStore{e}
 	if o.Servers != nil {

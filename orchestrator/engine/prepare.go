@@ -306,7 +306,7 @@ func (e *Engine) runFor(ctx context.Context, state workflow.State, check *workfl
 	turn := workflow.Turn{Node: check.Name, Attempt: 1}
 	ended, err := e.callCheck(ctx, CheckRequest{
 		Task: state.Task, Check: check, Turn: turn, Workspace: state.Workspace,
-		Environment: checkEnvironment(state, turn), OutputLimit: max(limit, 512), Progress: func(Progress) {},
+		Environment: e.commandEnvironment(state, turn), OutputLimit: max(limit, 512), Progress: func(Progress) {},
 	})
 	if err != nil && ctx.Err() == nil {
 		return workflow.TurnFinished{Reason: workflow.ReasonFailed, Error: err.Error()}, nil

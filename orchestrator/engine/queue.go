@@ -217,6 +217,7 @@ func (e *Engine) doWork(ctx context.Context, w *work) {
 	defer cancel(nil)
 	e.mu.Lock()
 	w.cancel = cancel
+	e.tellStart(w)
 	e.mu.Unlock()
 	run := e.runTurn
 	if w.reconcile {

@@ -76,6 +76,9 @@ func (e *Engine) recoverTask(ctx context.Context, task string) {
 	for _, turn := range state.Turns {
 		if sent(turn) {
 			e.enqueueTurn(state, turn, true)
+			if e.o.Observer != nil && e.drives(task) {
+				e.o.Observer.Recovering(Recovery{Task: task, Team: state.Team, Turn: turn.ID, Attempt: turn.Attempt, Reason: RecoveryRestart})
+			}
 		}
 	}
 	e.enqueuePending(state)
@@ -111,6 +114,7 @@ func (e *Engine) reconcileTurn(ctx context.Context, w *work) next {
 		}
 		e.o.Log.Warn().Err(err).Str("task", w.key.task).Int("turn", w.key.turn).Msg("cannot find out what became of the turn; trying again")
 		e.publishProgress(w.key, req.Turn.Node, Progress{Kind: ProgressReconcile, Text: err.Error()})
+		e.tellRecovery(w, RecoveryUnreachable)
 		return e.awaitServer(err)
 	}
 	found.Turn, found.Attempt = w.key.turn, w.key.attempt

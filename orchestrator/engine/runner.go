@@ -54,6 +54,8 @@ type TurnRequest struct {
 	SpawnTeams []string
 	// Consumed, for Reconcile, is what UnknownOutcomeError.Consumed said of the attempt.
 	Consumed bool
+	// Frames is told when frames of the turn are written and read; it may be nil.
+	Frames *FrameTimes
 }
 
 // Recorder receives what must be durable, and what people watch, while a turn runs.

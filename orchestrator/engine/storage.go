@@ -108,6 +108,7 @@ func (e *Engine) beginOutage(err error) bool {
 	close(e.outage.began)
 	e.o.Log.Error().Err(err).Msg("the store does not work: nothing new is started until it does; what runs goes on, and its end is kept in memory")
 	e.hub.publish(Update{Storage: new(*trouble)})
+	e.tellTrouble(*trouble)
 	e.spawn(e.tryStore)
 	return true
 }
@@ -151,6 +152,7 @@ func (e *Engine) endOutage() {
 	close(e.outage.over)
 	e.o.Log.Warn().Dur("after", trouble.Over.Sub(trouble.Since)).Msg("the store works again: what waited is committed, and everything goes on")
 	e.hub.publish(Update{Storage: &trouble})
+	e.tellTrouble(trouble)
 	e.lookAtTimers()
 	e.pump()
 }

@@ -24,6 +24,8 @@ type Submission struct {
 	// Priority, Batch and Schedule are as in workflow.State.
 	Priority        int
 	Batch, Schedule string
+	// Trace is the trace that it belongs to; nil begins its own.
+	Trace *workflow.TraceContext
 }
 
 // Submit stores a new task. It is driven from then on if Run is running, and
@@ -65,7 +67,7 @@ func (e *Engine) Submit(ctx context.Context, sub Submission) (state workflow.Sta
 	state, created, err = e.create(ctx, e.raw, sub.Team, workflow.TaskSubmitted{
 		Task: id, Team: sub.Team.Name, Revision: sub.Team.Revision, Input: sub.Input,
 		Workspace: sub.Workspace, Prepare: prepare,
-		Priority: sub.Priority, Batch: sub.Batch, Schedule: sub.Schedule,
+		Priority: sub.Priority, Batch: sub.Batch, Schedule: sub.Schedule, Trace: sub.Trace,
 	}, sub.Key)
 	if err == nil && !created { // somebody else was faster
 		err = sameSubmission(sub, state)
@@ -84,6 +86,7 @@ func (e *Engine) create(ctx context.Context, in Store, team *workflow.Team, body
 	if err != nil {
 		return workflow.State{}, false, fmt.Errorf("submit: %w", err)
 	}
+	began := e.clock()
 	got, created, err := in.Create(context.WithoutCancel(ctx), state, event, effects, key)
 	if err != nil {
 		e.storeFailed(err)
@@ -95,6 +98,7 @@ func (e *Engine) create(ctx context.Context, in Store, team *workflow.Team, body
 	}
 	ent.set(state)
 	e.joinsRun(id, body.Batch)
+	e.decided(workflow.State{}, state, event, effects, began)
 	e.follow(ent, workflow.State{}, state, event, effects)
 	e.mu.Lock()
 	defer e.mu.Unlock()

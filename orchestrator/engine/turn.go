@@ -9,6 +9,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/rs/zerolog"
 
@@ -21,6 +22,7 @@ import (
 func (e *Engine) claim(ctx context.Context, task string) (unprepared bool) {
 	ent := e.acquire(task)
 	defer e.release(ent)
+	began := e.clock()
 	state, _, err := e.current(ctx, ent)
 	if err == nil && state.Status != workflow.TaskQueued {
 		return false // cancelled, or claimed before
@@ -32,7 +34,10 @@ func (e *Engine) claim(ctx context.Context, task string) (unprepared bool) {
 		if state.Parent.Waits() {
 			e.tendChild(ctx, task) // cancels it where nobody waits for it any more
 		}
-		_, err = e.apply(ctx, task, workflow.TaskClaimed{})
+		waited := e.now().Sub(state.Created)
+		if _, err = e.apply(ctx, task, workflow.TaskClaimed{}); err == nil && e.o.Observer != nil {
+			e.o.Observer.Claimed(Claim{Task: task, Team: state.Team, Waited: max(waited, 0), Took: time.Since(began)})
+		}
 	}
 	e.handle(ctx, task, "claim the task", err)
 	return false
@@ -102,11 +107,14 @@ func (e *Engine) runTurn(ctx context.Context, w *work) next {
 	if !ok {
 		return next{}
 	}
-	log := e.o.Log.With().Str("task", w.key.task).Int("turn", w.key.turn).Int("attempt", w.key.attempt).Str("node", req.Turn.Node).Logger()
+	log := e.o.Log.With().Str("task", w.key.task).Int("turn", w.key.turn).Int("attempt", w.key.attempt).Str("agent", req.Turn.Node).Logger()
 	log.Debug().Msg("turn starts")
+	req.Frames = e.frameTimes(w.key)
 	rec := &recorder{engine: e, key: w.key, work: w, node: req.Turn.Node, turn: req.Turn, needPrice: req.NeedPrice}
 	finished, err := e.callRun(ctx, req, rec, log)
 	sent, refused := rec.close()
+	req.Frames.over()
+	defer e.observing.forget(w.key)
 	if err != nil || refused != nil {
 		rec.acceptance.flush()
 	}
@@ -141,6 +149,7 @@ func (e *Engine) runTurn(ctx context.Context, w *work) next {
 		e.finishKept(ctx, w.key, finished, rec.takeKept(), rec.acceptance)
 	case errors.As(err, &notConsumed):
 		log.Warn().Err(err).Msg("the input was not consumed; it is sent again")
+		e.tellRecovery(w, RecoveryNotConsumed)
 		found := workflow.TurnReconciled{
 			Turn: w.key.turn, Attempt: w.key.attempt, Finding: workflow.FindingNotConsumed,
 			Detail: notConsumed.Detail, ConversationLost: notConsumed.ConversationLost,
@@ -160,12 +169,14 @@ func (e *Engine) runTurn(ctx context.Context, w *work) next {
 		}
 		log.Warn().Err(lost.Err).Msg("contact with the turn was lost; asking the App Server what became of it")
 		rec.show(Progress{Kind: ProgressReconcile, Text: lost.Err.Error()})
+		e.tellRecovery(w, RecoveryLost)
 		return next{lost: lost}
 	case errors.As(err, &other) && e.o.Servers != nil:
 		return next{line: true, server: other.Server}
 	case errors.As(err, &unreachable):
 		log.Warn().Err(err).Msg("the turn waits for the App Server")
 		e.publishProgress(w.key, req.Turn.Node, Progress{Kind: ProgressReconcile, Text: err.Error() + "; trying again"})
+		e.tellRecovery(w, RecoveryUnreachable)
 		return e.awaitServer(err)
 	case errors.As(err, &lost):
 		e.finishKept(ctx, w.key, workflow.TurnFinished{Reason: workflow.ReasonConnectionLost, Error: lost.Err.Error()}, rec.takeKept(), nil)

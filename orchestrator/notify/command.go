@@ -12,6 +12,7 @@ import (
 
 	"github.com/seed-e05a5b32/orchestrator/orchestrator/check"
 	"github.com/seed-e05a5b32/orchestrator/orchestrator/store"
+	"github.com/seed-e05a5b32/orchestrator/workflow"
 )
 
 const (
@@ -23,11 +24,14 @@ const (
 
 // run delivers a notification to a command. There is no shell, and its environment
 // has none of our settings and tokens.
-func run(ctx context.Context, t Target, n store.Notification) result {
+func run(ctx context.Context, t Target, n store.Notification, trace *workflow.TraceContext) result {
 	ctx, cancel := context.WithTimeout(ctx, t.timeout())
 	defer cancel()
 	cmd := exec.CommandContext(ctx, t.Command[0], t.Command[1:]...)
 	cmd.Env = append(check.Inherited(os.Environ()), "NOTIFICATION_ID="+n.ID, "NOTIFICATION_TYPE="+n.Type)
+	if trace != nil {
+		cmd.Env = append(cmd.Env, "TRACEPARENT="+trace.Parent, "TRACESTATE="+trace.State)
+	}
 	cmd.Stdin = bytes.NewReader(n.Body)
 	complaint := &limited{most: maxComplaint}
 	cmd.Stderr = complaint

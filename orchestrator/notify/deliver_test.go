@@ -93,7 +93,7 @@ func TestPost(t *testing.T) {
 		{server.URL + "/ok", secretFile(t, "\n"), result{status: "the file"}},
 		{server.URL + "/ok", secretFile(t, "whsec_%%"), result{status: "the secret in"}},
 	} {
-		got := post(t.Context(), client, Target{Webhook: test.address, SecretFile: test.file, Timeout: 50 * time.Millisecond}, n, now)
+		got := post(t.Context(), client, Target{Webhook: test.address, SecretFile: test.file, Timeout: 50 * time.Millisecond}, n, nil, now)
 		if got.ok != test.want.ok || got.final != test.want.final || got.after != test.want.after || !strings.HasPrefix(got.status, test.want.status) {
 			t.Errorf("%s: got %+v, want %+v", test.address, got, test.want)
 		}
@@ -123,7 +123,7 @@ func TestCommand(t *testing.T) {
 		{[]string{"sh", "-c", "sleep 60 & sleep 60"}, result{status: "it did not end within 200ms and was stopped"}},
 	} {
 		began := time.Now()
-		got := run(t.Context(), Target{Command: test.command, Timeout: 200 * time.Millisecond}, n)
+		got := run(t.Context(), Target{Command: test.command, Timeout: 200 * time.Millisecond}, n, nil)
 		if got.ok != test.want.ok || !strings.HasPrefix(got.status, test.want.status) {
 			t.Errorf("%q: got %+v, want %+v", test.command, got, test.want)
 		}

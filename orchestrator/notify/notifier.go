@@ -59,6 +59,9 @@ type Options struct {
 	Keep int
 	// Client replaces the HTTP client; its redirects must not be followed.
 	Client *http.Client
+	// Trace is what those who are told of a task are told of its trace; nil tells
+	// them what it was submitted with.
+	Trace func(state *workflow.State, turn workflow.Turn) *workflow.TraceContext
 }
 
 // Notifier delivers notifications. Its methods may be called concurrently.
@@ -352,16 +355,31 @@ func (n *Notifier) deliver(ctx context.Context, notification store.Notification,
 	if !r.ok {
 		log = n.o.Log.Warn()
 	}
-	log.Str("id", notification.ID).Str("type", notification.Type).Str("target", notification.Target).Int("attempt", notification.Attempts).
+	log.Str("notification", notification.ID).Str("type", notification.Type).Str("target", notification.Target).Int("attempt", notification.Attempts).
 		Str("state", string(notification.State)).Str("status", r.status).Msg("a notification")
 	return notification, n.o.Store.NoteAttempt(ctx, notification, attempt)
 }
 
 func (n *Notifier) attempt(ctx context.Context, t Target, notification store.Notification, now time.Time) result {
 	if t.Webhook != "" {
-		return post(ctx, n.client, t, notification, now)
+		return post(ctx, n.client, t, notification, n.trace(ctx, notification), now)
 	}
-	return run(ctx, t, notification)
+	return run(ctx, t, notification, n.trace(ctx, notification))
+}
+
+// trace is the trace of the task that a notification is about; nil when there is none.
+func (n *Notifier) trace(ctx context.Context, notification store.Notification) *workflow.TraceContext {
+	if notification.Task == "" {
+		return nil
+	}
+	state, err := n.o.Store.Task(ctx, notification.Task)
+	switch {
+	case err != nil:
+		return nil // it has been removed since, and people are told all the same
+	case n.o.Trace != nil:
+		return n.o.Trace(&state, workflow.Turn{})
+	}
+	return state.Trace
 }
 
 // backOff is how long to wait after an attempt. It doubles, and is up to a fifth

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/seed-e05a5b32/orchestrator/orchestrator/store"
+	"github.com/seed-e05a5b32/orchestrator/workflow"
 )
 
 const (
@@ -48,7 +49,7 @@ func newClient() *http.Client {
 }
 
 // post delivers a notification to a webhook, signed as Standard Webhooks says.
-func post(ctx context.Context, client *http.Client, t Target, n store.Notification, now time.Time) result {
+func post(ctx context.Context, client *http.Client, t Target, n store.Notification, trace *workflow.TraceContext, now time.Time) result {
 	secret, err := readSecret(t.SecretFile)
 	if err != nil {
 		return result{status: err.Error()}
@@ -65,6 +66,12 @@ func post(ctx context.Context, client *http.Client, t Target, n store.Notificati
 	request.Header.Set("Webhook-Id", n.ID)
 	request.Header.Set("Webhook-Timestamp", seconds)
 	request.Header.Set("Webhook-Signature", sign(secret, n.ID, seconds, n.Body))
+	if trace != nil {
+		request.Header.Set("Traceparent", trace.Parent)
+		if trace.State != "" {
+			request.Header.Set("Tracestate", trace.State)
+		}
+	}
 	response, err := client.Do(request)
 	if err != nil {
 		return result{status: withoutAddress(ctx, err, t.timeout())}

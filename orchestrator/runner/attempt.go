@@ -130,6 +130,7 @@ func (a *attempt) turn(ctx context.Context, session *appclient.Session, s sendin
 			accept(string(d))
 		},
 		OnEvent: func(e appclient.Event) {
+			a.req.Frames.Read(e.Frame.ReceivedAt)
 			if e.Delta != nil {
 				accept("") // servers before 0.30.3 do not acknowledge: their first delta says it
 			}

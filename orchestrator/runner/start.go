@@ -91,6 +91,7 @@ func (a *attempt) startOnce(ctx context.Context) (session *appclient.Session, ag
 		start.CreateConversation = a.conversation()
 	}
 	if start.AgentID != "" {
+		a.req.Frames.Writing()
 		session, err = client.StartRuntime(ctx, start)
 		if errors.Is(err, appclient.ErrNotFound) {
 			return nil, false, a.notFound(start, err)
@@ -132,6 +133,7 @@ func (a *attempt) startOwn(ctx context.Context, client *appclient.Client, start 
 		start.AgentID = a.req.Conversation.AgentID // a conversation belongs to the agent that it was begun with
 	}
 	a.ownAgent = start.AgentID
+	a.req.Frames.Writing()
 	session, err = client.StartRuntime(ctx, start)
 	if !errors.Is(err, appclient.ErrNotFound) {
 		return session, worthAnotherTry(err), err
@@ -160,12 +162,13 @@ func (a *attempt) ensure(ctx context.Context, client *appclient.Client, entry *a
 		return a.req.Conversation.AgentID, nil, nil // somebody changed its tags, or it is gone: starting the runtime shows it
 	}
 	start.CreateAgent = d.creation()
+	a.req.Frames.Writing()
 	session, err := client.StartRuntime(ctx, start)
 	if err != nil {
 		return "", nil, fmt.Errorf("make agent %s/%s: %w", d.team, d.agent, err)
 	}
 	entry.id, entry.revision = session.Runtime().AgentID, d.revision()
-	a.log.Info().Str("agent_id", entry.id).Str("name", d.team+"/"+d.agent).Msg("made an agent on the App Server")
+	a.log.Info().Str("agent_id", entry.id).Str("team", d.team).Msg("made an agent on the App Server")
 	return entry.id, session, nil
 }
 

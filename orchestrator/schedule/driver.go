@@ -71,6 +71,8 @@ type Options struct {
 	Log   zerolog.Logger
 	// Keep is how many fires of each schedule are kept; default 1000.
 	Keep int
+	// Fired is told of every fire that was decided; nil is not called.
+	Fired func(f store.Fire)
 }
 
 // Driver writes down the fires of all schedules when their times come, and

@@ -64,6 +64,9 @@ func (d *Driver) decide(ctx context.Context, e entry, f store.Fire, q *queues, n
 	if err := d.o.Store.DecideFire(ctx, f); err != nil {
 		return f, err
 	}
+	if d.o.Fired != nil {
+		d.o.Fired(f)
+	}
 	log := d.o.Log.Info()
 	if state == store.FireFailed {
 		log = d.o.Log.Error()

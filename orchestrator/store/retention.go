@@ -61,6 +61,7 @@ func (s *Store) EndedBefore(ctx context.Context, before time.Time, limit int) ([
 // caller. It returns the IDs that are gone. Errors: ErrNotFound, ErrNotEnded, ErrStorage.
 func (s *Store) RemoveTask(ctx context.Context, id string, before, now time.Time) (removed []string, err error) {
 	const op = "remove a task"
+	var counts []TaskCount
 	err = s.write(ctx, op, func(tx *sql.Tx) error {
 		var over bool
 		err := tx.QueryRowContext(ctx, `SELECT `+endedWholly+` FROM tasks t WHERE id = ?1 AND parent IS NULL`, id, micros(before)).Scan(&over)
@@ -76,6 +77,9 @@ func (s *Store) RemoveTask(ctx context.Context, id string, before, now time.Time
 			return err
 		}
 		gone := jsonList(removed)
+		if counts, err = queryIn(ctx, s, tx, op, scanTaskCount, `SELECT team, status, COUNT(*) FROM tasks WHERE id IN (SELECT value FROM json_each(?1)) GROUP BY team, status`, gone); err != nil {
+			return err
+		}
 		for _, statement := range []string{
 			`INSERT INTO removed_tasks (idempotency_key, id, team, status, ended, removed)
 			   SELECT idempotency_key, id, team, status, updated, ?2 FROM tasks
@@ -93,6 +97,9 @@ func (s *Store) RemoveTask(ctx context.Context, id string, before, now time.Time
 		}
 		return nil
 	})
+	if err == nil && s.removed != nil {
+		s.removed(counts)
+	}
 	return removed, err
 }
 

@@ -36,6 +36,8 @@ type Options struct {
 	// CheckTime bounds the check of the file; default 5 s. What a longer one would
 	// find is found by Store.CheckFile, or when it is read.
 	CheckTime time.Duration
+	// Removed is called after RemoveTask with what is gone; nil is not called.
+	Removed func(gone []TaskCount)
 }
 
 // Store is an open data directory. Its methods may be called concurrently.
@@ -56,7 +58,8 @@ type Store struct {
 	closed      atomic.Bool
 	faults      *faults // nil when open for reading only
 	// partly is set when the check at the start ran out of time.
-	partly bool
+	partly  bool
+	removed func([]TaskCount) // Options.Removed
 }
 
 // Open opens the data directory for writing, checks its integrity and
@@ -73,7 +76,7 @@ func Open(ctx context.Context, o Options) (_ *Store, err error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{dir: dir, lock: held, writing: make(chan struct{}, 1)}
+	s := &Store{dir: dir, lock: held, writing: make(chan struct{}, 1), removed: o.Removed}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, s.Close())
