@@ -55,22 +55,26 @@ func (a *app) newDrive(by driver, f runFlags, task string) *drive {
 // run drives the task until it ends, waits for a person, or ctx ends, and
 // returns the exit status as an error.
 func (d *drive) run(ctx context.Context) error {
-	told, err := d.Story(ctx, d.task)
+	// Who interrupts before there is anything to see is told all the same what
+	// becomes of the task.
+	beginning, begun := outliving(ctx)
+	defer begun()
+	told, err := d.Story(beginning, d.task)
 	if err != nil {
 		return err
 	}
 	if d.prepared, err = preparedAnswers(told.team, d.flags.answers); err != nil {
 		return usage(err)
 	}
-	updates, err := d.Watch(ctx, d.task)
+	updates, err := d.Watch(beginning, d.task)
 	if err != nil {
 		return err
 	}
 	defer func() { updates.Close() }()
-	if err := d.resumePaused(ctx); err != nil {
+	if err := d.resumePaused(beginning); err != nil {
 		return err
 	}
-	earlier, err := d.look(ctx, d, d.task)
+	earlier, err := d.look(beginning, d, d.task)
 	if err != nil {
 		return err
 	}

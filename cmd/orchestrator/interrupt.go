@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -34,6 +35,29 @@ type interruption struct {
 	reload *reloadRequests
 	// stop gives the signals back and ends the context.
 	stop func()
+}
+
+// submitPatience is how long a command that is interrupted while it makes a task
+// may take to learn of it.
+const submitPatience = 10 * time.Second
+
+// outliving returns a context that ends submitPatience after ctx does: for what has
+// an effect that people must be told of, also those who do not want to wait for more.
+func outliving(ctx context.Context) (_ context.Context, cancel func()) {
+	longer, end := context.WithCancelCause(context.WithoutCancel(ctx))
+	ended := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		select {
+		case <-time.After(submitPatience):
+			end(context.Cause(ctx))
+		case <-ended:
+		}
+	})
+	return longer, sync.OnceFunc(func() {
+		stop()
+		close(ended)
+		end(nil)
+	})
 }
 
 // drainRequests hands a request to end in good order to a command that can.

@@ -41,7 +41,9 @@ func (a *app) run(ctx context.Context, team string, f runFlags) (err error) {
 		defer a.closing(&err, func() error { return o.Close(context.WithoutCancel(ctx)) })
 		by = localDriver{newLocalBackend(o)}
 	}
-	state, created, err := by.Submit(ctx, sub)
+	submitting, submitted := outliving(ctx)
+	state, created, err := by.Submit(submitting, sub)
+	submitted()
 	if err != nil {
 		return usageIfWorkspace(err)
 	}

@@ -41,13 +41,13 @@ one was: it returns that one. Without a daemon the task is kept until
   orchestrator submit examples/teams/plan-code-review.yaml --input goal="Add a --json flag" --follow`,
 		Args: oneArgument("a team file, or the name of a team of the daemon"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.make(cmd.Context(), made, "submitted", true, func(b backend) (workflow.State, bool, error) {
+			return a.make(cmd.Context(), made, "submitted", true, func(ctx context.Context, b backend) (workflow.State, bool, error) {
 				d, _ := b.(*daemonBackend)
-				sub, err := a.prepare(cmd.Context(), d, args[0], f, "")
+				sub, err := a.prepare(ctx, d, args[0], f, "")
 				if err != nil {
 					return workflow.State{}, false, err
 				}
-				state, created, err := b.Submit(cmd.Context(), sub)
+				state, created, err := b.Submit(ctx, sub)
 				if err == nil && !created {
 					fmt.Fprintln(a.stderr, sub.known(state))
 				}
@@ -77,12 +77,12 @@ not ended is cancelled first, or forked.`,
 			if turn < 0 {
 				return usage(fmt.Errorf("--turn %d is less than 0", turn))
 			}
-			return a.make(cmd.Context(), made, "retried as", false, func(b backend) (workflow.State, bool, error) {
-				from, err := b.Task(cmd.Context(), args[0])
+			return a.make(cmd.Context(), made, "retried as", false, func(ctx context.Context, b backend) (workflow.State, bool, error) {
+				from, err := b.Task(ctx, args[0])
 				if err != nil {
 					return from, false, err
 				}
-				state, err := b.Retry(cmd.Context(), from.Task, turn)
+				state, err := b.Retry(ctx, from.Task, turn)
 				return state, true, err
 			})
 		},
@@ -109,8 +109,8 @@ and may still run. "orchestrator show" tells the numbers of the turns.`,
 			if turn < 0 {
 				return usage(fmt.Errorf("--turn %d is less than 0", turn))
 			}
-			return a.make(cmd.Context(), made, "forked as", false, func(b backend) (workflow.State, bool, error) {
-				return a.fork(cmd.Context(), b, args[0], turn, f)
+			return a.make(cmd.Context(), made, "forked as", false, func(ctx context.Context, b backend) (workflow.State, bool, error) {
+				return a.fork(ctx, b, args[0], turn, f)
 			})
 		},
 	}
@@ -139,7 +139,7 @@ func (a *app) fork(ctx context.Context, b backend, task string, turn int, f subm
 }
 
 // make makes a task, tells its ID, and watches it where that is wanted.
-func (a *app) make(ctx context.Context, f makeFlags, what string, create bool, do func(backend) (workflow.State, bool, error)) (err error) {
+func (a *app) make(ctx context.Context, f makeFlags, what string, create bool, do func(context.Context, backend) (workflow.State, bool, error)) (err error) {
 	if f.follow {
 		d, err := a.needDaemon(ctx, f.place)
 		if errors.Is(err, errNoDaemon) {
@@ -149,7 +149,9 @@ func (a *app) make(ctx context.Context, f makeFlags, what string, create bool, d
 			return err
 		}
 		defer a.closing(&err, d.Close)
-		state, _, err := do(d)
+		making, made := outliving(ctx)
+		state, _, err := do(making, d)
+		made()
 		if err != nil {
 			return err
 		}
@@ -160,7 +162,9 @@ func (a *app) make(ctx context.Context, f makeFlags, what string, create bool, d
 		return err
 	}
 	defer a.closing(&err, b.Close)
-	state, created, err := do(b)
+	making, made := outliving(ctx)
+	defer made()
+	state, created, err := do(making, b)
 	if err != nil {
 		return err
 	}

@@ -22,9 +22,17 @@ const (
 	maxAskedArguments = 4000
 )
 
+// approveOn returns what answers permission requests that come when so many
+// connections have been lost.
+func (a *attempt) approveOn(lost int) appclient.ApproveFunc {
+	return func(ctx context.Context, request appclient.ApprovalRequest) (appclient.Decision, error) {
+		return a.approve(ctx, lost, request)
+	}
+}
+
 // approve answers a permission request by the agent's patterns, and by what a
 // person says where these want it.
-func (a *attempt) approve(ctx context.Context, request appclient.ApprovalRequest) (appclient.Decision, error) {
+func (a *attempt) approve(ctx context.Context, lost int, request appclient.ApprovalRequest) (appclient.Decision, error) {
 	ctx, done, ok := a.calls.begin(ctx)
 	if !ok {
 		return a.approveAlone(ctx, request)
@@ -35,7 +43,7 @@ func (a *attempt) approve(ctx context.Context, request appclient.ApprovalRequest
 	if v.ask {
 		a.watch.approval(request, verdict{ask: true})
 		var err error
-		if v, err = a.askApproval(ctx, use, v); err != nil {
+		if v, err = a.askApproval(ctx, asker{request.RequestID, lost}, use, v); err != nil {
 			return appclient.Decision{}, err
 		}
 	}
@@ -81,7 +89,7 @@ func (v verdict) decision() appclient.Decision {
 }
 
 // askApproval asks a person. Errors: the end of ctx, or the recorder's, which end the turn.
-func (a *attempt) askApproval(ctx context.Context, use toolUse, asked verdict) (verdict, error) {
+func (a *attempt) askApproval(ctx context.Context, by asker, use toolUse, asked verdict) (verdict, error) {
 	text, ok := a.approvalText(use)
 	if !ok {
 		return verdict{message: fmt.Sprintf(
@@ -92,7 +100,7 @@ func (a *attempt) askApproval(ctx context.Context, use toolUse, asked verdict) (
 	if use.isShell() {
 		argument = use.argument() // exact, since answers that were given in advance are compared with it
 	}
-	answer, err := a.ask(ctx, engine.Question{Kind: workflow.QuestionApproval, Text: text, Tool: use.name, Argument: argument})
+	answer, err := a.ask(ctx, by, engine.Question{Kind: workflow.QuestionApproval, Text: text, Tool: use.name, Argument: argument})
 	switch {
 	case err != nil:
 		return verdict{}, err

@@ -262,7 +262,7 @@ func TestQuestionsShowWhatIsThere(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			rec.questions = nil
-			decision, err := a.approve(t.Context(), appclient.ApprovalRequest{ToolName: test.tool, Input: json.RawMessage(test.input)})
+			decision, err := a.approve(t.Context(), 0, appclient.ApprovalRequest{ToolName: test.tool, Input: json.RawMessage(test.input)})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -294,7 +294,7 @@ func TestQuestionsShowWhatIsThere(t *testing.T) {
 		t.Errorf("%+v, %v", decision, err)
 	}
 	a.calls.close()
-	if decision, err := a.approve(t.Context(), appclient.ApprovalRequest{ToolName: "Bash", Input: json.RawMessage(`{"command":"x"}`)}); err != nil ||
+	if decision, err := a.approve(t.Context(), 0, appclient.ApprovalRequest{ToolName: "Bash", Input: json.RawMessage(`{"command":"x"}`)}); err != nil ||
 		decision.Behavior != appclient.BehaviorDeny || len(rec.questions) != 0 {
 		t.Errorf("%+v, %v", decision, err)
 	}
@@ -347,7 +347,7 @@ func TestTurnTimeoutWhileAPersonIsAsked(t *testing.T) {
 		var fired atomic.Bool
 		a.clock.start(time.Minute, func() { fired.Store(true) })
 		defer a.clock.stop()
-		decision, err := a.approve(t.Context(), appclient.ApprovalRequest{ToolName: "Bash", Input: json.RawMessage(`{"command":"x"}`)})
+		decision, err := a.approve(t.Context(), 0, appclient.ApprovalRequest{ToolName: "Bash", Input: json.RawMessage(`{"command":"x"}`)})
 		if err != nil || decision.Behavior != appclient.BehaviorAllow || fired.Load() {
 			t.Errorf("%+v, %v, the turn's time is over: %v", decision, err, fired.Load())
 		}

@@ -124,7 +124,7 @@ func (a *attempt) turn(ctx context.Context, session *appclient.Session, s sendin
 	}
 	turn := appclient.Turn{
 		Text: a.req.Turn.Message, ClientMessageID: clientMessageID(a.req), Tools: a.allowlist(),
-		ExcludeInteractiveTools: true, Approve: a.approve,
+		ExcludeInteractiveTools: true, Approve: a.approveOn(0),
 		OnAccepted: func(d appclient.Disposition) {
 			started = d != appclient.DispositionQueued
 			accept(string(d))

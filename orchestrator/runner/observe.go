@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/seed-e05a5b32/orchestrator/appclient"
@@ -75,6 +76,10 @@ func (o *observed) close() {
 func (a *attempt) takeOver(ctx context.Context, o *observed, turn appclient.Turn, known *appclient.TurnResult, lost error) (*appclient.TurnResult, error) {
 	a.log.Warn().AnErr("cause", lost).Msg("the connection was lost in a turn; it goes on, followed on the second one")
 	a.rec.Progress(engine.Progress{Kind: engine.ProgressReconcile, Text: fmt.Sprintf("%v; the turn goes on, followed on the second connection", lost)})
+	lostBefore := a.asking.connectionLost(func(request string) bool {
+		return known != nil && slices.ContainsFunc(known.Approvals, func(answer appclient.Approval) bool { return answer.RequestID == request && answer.Accepted })
+	})
+	turn.Approve = a.approveOn(lostBefore)
 	turn.OnAccepted = nil // it has been
 	o.turn.TakeOver(turn)
 	result, err := o.turn.Wait(context.WithoutCancel(ctx))

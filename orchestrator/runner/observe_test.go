@@ -3,6 +3,7 @@ package runner
 import (
 	"context"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -58,15 +59,18 @@ func TestApprovalOutlivesItsConnection(t *testing.T) {
 			return engine.Answer{}, context.Cause(ctx)
 		}
 	}}
+	var cutting sync.WaitGroup
+	cut := sync.OnceFunc(func() { cutting.Go(func() { w.cutWorker(t) }) }) // the question is told of again by the second connection
 	rec.onProgress = func(p engine.Progress) {
 		if p.Kind == engine.ProgressApproval {
-			go w.cutWorker(t)
+			cut()
 		}
 		if p.Kind == engine.ProgressReconcile {
 			close(answer)
 		}
 	}
 	got := w.run(t, request(`[[tool:Bash:{"command":"touch x","description":"x"}]] [[say:done]]`, agent), rec)
+	cutting.Wait()
 	if got.Reason != workflow.ReasonEndTurn || strings.TrimSpace(got.Output) != "done" || got.ToolCalls != 1 {
 		t.Errorf("finished = %+v", got)
 	}
