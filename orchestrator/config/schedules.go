@@ -126,7 +126,7 @@ func notificationSection(t *notify.Target) section {
 	}
 	return section{name: "notification", title: "An entry of `notifications`", about: "One of `webhook` and `command` is required. See [notifications.md](notifications.md).", fields: []field{
 		text("name", "what it is called in `orchestrator notifications`; default: made of what it is", &t.Name),
-		{name: "on", typ: "text or list", about: "what it is told of: `approval` (also a question), `gate`, `failed` (a task) and `batch_done`; default: all", schema: object{"anyOf": []object{{"enum": kinds}, {"type": "array", "items": object{"enum": kinds}}}}, read: func(p *parser, n *yaml.Node) {
+		{name: "on", typ: "text or list", about: "what it is told of: `approval` (also a question), `gate`, `failed` (a task), `paused` (a task, by a limit) and `batch_done`; default: all", schema: object{"anyOf": []object{{"enum": kinds}, {"type": "array", "items": object{"enum": kinds}}}}, read: func(p *parser, n *yaml.Node) {
 			for _, item := range p.List(n) {
 				if kind, ok := p.Choice(item, "an entry of on", kinds); ok {
 					t.On = append(t.On, store.NoticeKind(kind))

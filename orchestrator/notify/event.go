@@ -18,7 +18,7 @@ const maxText = 4 << 10
 
 // Event is the body of a notification, in the form that Standard Webhooks asks for.
 type Event struct {
-	// Type is approval.wanted, gate.opened, task.failed, batch.done or test.
+	// Type is approval.wanted, gate.opened, task.failed, task.paused, batch.done or test.
 	Type string `json:"type"`
 	// Timestamp is when it happened.
 	Timestamp time.Time `json:"timestamp"`
@@ -77,6 +77,7 @@ func eventOf(ctx context.Context, in Store, n store.Notice) (*Event, error) {
 	case n.Kind == store.NoticeApproval && e.approval(state, n.Ref):
 	case n.Kind == store.NoticeGate && e.gate(state, n.Ref):
 	case n.Kind == store.NoticeFailed && e.failed(state):
+	case n.Kind == store.NoticePaused && e.paused(state):
 	default:
 		return nil, nil //nolint:nilnil // as above
 	}
@@ -124,6 +125,17 @@ func (e *Event) failed(state workflow.State) bool {
 	e.Data.Node, e.Data.Detail = state.Result.Node, cut(state.Result.Explanation)
 	e.Data.Text = "a task of " + state.Team + " failed"
 	e.Data.Do = "orchestrator show " + state.Task
+	return true
+}
+
+func (e *Event) paused(state workflow.State) bool {
+	if state.Status != workflow.TaskPaused || state.Pause == nil || !state.Pause.At.Equal(e.Timestamp) {
+		return false // somebody has gone on with it
+	}
+	e.Type = "task.paused"
+	e.Data.Detail = cut(state.Pause.Note)
+	e.Data.Text = "a task of " + state.Team + " has reached a limit and is paused"
+	e.Data.Do = "orchestrator resume " + state.Task
 	return true
 }
 

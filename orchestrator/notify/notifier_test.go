@@ -133,6 +133,16 @@ func (w *world) fail(id string) {
 	w.create(state, workflow.TaskSubmitted{Task: id, Team: "t"}, workflow.FinishTask{Result: *state.Result})
 }
 
+// pause stores a task that is paused, by whom body says.
+func (w *world) pause(id string, body workflow.EventBody) workflow.State {
+	w.t.Helper()
+	now := time.Now().UTC().Truncate(time.Microsecond)
+	state := workflow.State{Version: 1, Task: id, Team: "t", Revision: "rev", Status: workflow.TaskPaused, Created: now, Updated: now,
+		Pause: &workflow.Pause{At: now, Note: "the task has used 10 turns of 10"}}
+	w.create(state, body, workflow.PauseTask{Pause: *state.Pause})
+	return state
+}
+
 // ask stores a task in which a question and a gate are open.
 func (w *world) ask(id string) workflow.State {
 	w.t.Helper()
@@ -170,17 +180,18 @@ func TestTellsOnce(t *testing.T) {
 		w.start()
 		w.fail("one")
 		w.ask("two")
+		w.pause("three", workflow.TurnFinished{Turn: 1, Attempt: 1})
 		if err := w.store.AddNotice(t.Context(), store.Notice{Key: "batch/b/done", Kind: store.NoticeBatchDone, Data: []byte(`{"batch":"b","text":"198 of 200 succeeded"}`), At: time.Now()}); err != nil {
 			t.Fatal(err)
 		}
 		w.pass(2 * longestSleep)
 		types, ids := w.told()
 		slices.Sort(types)
-		if want := []string{"approval.wanted", "batch.done", "gate.opened", "task.failed"}; !slices.Equal(types, want) {
+		if want := []string{"approval.wanted", "batch.done", "gate.opened", "task.failed", "task.paused"}; !slices.Equal(types, want) {
 			t.Errorf("got %q, want %q", types, want)
 		}
 		slices.Sort(ids)
-		if len(slices.Compact(ids)) != 4 {
+		if len(slices.Compact(ids)) != 5 {
 			t.Errorf("the ids are %q", ids)
 		}
 		for _, e := range w.bodies {
@@ -199,12 +210,34 @@ func TestTellsOnce(t *testing.T) {
 		}
 		w.start()
 		w.pass(2 * longestSleep)
-		if types, _ := w.told(); len(types) != 4 {
+		if types, _ := w.told(); len(types) != 5 {
 			t.Errorf("got %q", types)
 		}
 		text, err := json.Marshal(w.list())
 		if err != nil || strings.Contains(string(text), "hidden") || strings.Contains(string(text), `"secret"`) {
 			t.Errorf("a secret is in %s (%v)", text, err)
+		}
+	})
+}
+
+// TestTellsOfPausesByLimits: not of those that somebody asked for, nor of those
+// that somebody has ended.
+func TestTellsOfPausesByLimits(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T, w *world) {
+		w.pause("asked", workflow.PauseRequested{By: "ada"})
+		next := w.pause("over", workflow.TurnFinished{Turn: 1, Attempt: 1})
+		next.Version, next.Status, next.Pause = 2, workflow.TaskRunning, nil
+		if err := w.store.Commit(t.Context(), 1, next, workflow.Event{At: time.Now(), Body: workflow.ResumeRequested{By: "ada"}}, nil); err != nil {
+			t.Fatal(err)
+		}
+		w.pause("limit", workflow.TurnFinished{Turn: 1, Attempt: 1})
+		w.start()
+		if types, _ := w.told(); !slices.Equal(types, []string{"task.paused"}) {
+			t.Fatalf("got %q", types)
+		}
+		if d := w.bodies[0].Data; d.Task != "limit" || d.Do != "orchestrator resume limit" || d.Detail != "the task has used 10 turns of 10" {
+			t.Errorf("got %+v", d)
 		}
 	})
 }

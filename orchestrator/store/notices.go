@@ -22,13 +22,15 @@ const (
 	NoticeGate NoticeKind = "gate"
 	// NoticeFailed is a task that failed, other than one that another task started.
 	NoticeFailed NoticeKind = "failed"
+	// NoticePaused is a task that a limit paused: it does not go on by itself.
+	NoticePaused NoticeKind = "paused"
 	// NoticeBatchDone is a batch that is done.
 	NoticeBatchDone NoticeKind = "batch_done"
 )
 
 // NoticeKinds lists them.
 func NoticeKinds() []NoticeKind {
-	return []NoticeKind{NoticeApproval, NoticeGate, NoticeFailed, NoticeBatchDone}
+	return []NoticeKind{NoticeApproval, NoticeGate, NoticeFailed, NoticePaused, NoticeBatchDone}
 }
 
 // Notice is something that people are to be told of.
@@ -66,6 +68,10 @@ func Notices(state workflow.State, event workflow.Event, effects []workflow.Effe
 		case workflow.StartTurn:
 			if effect.Kind == workflow.KindGate {
 				add(NoticeGate, effect.Turn)
+			}
+		case workflow.PauseTask:
+			if _, asked := event.Body.(workflow.PauseRequested); !asked { // who asked for it knows
+				add(NoticePaused, int(state.Version))
 			}
 		case workflow.FinishTask:
 			if effect.Result.State == workflow.TaskFailed && state.Parent == nil {
