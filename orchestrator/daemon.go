@@ -17,6 +17,7 @@ import (
 
 	"github.com/rs/zerolog"
 
+	redaction "github.com/seed-e05a5b32/orchestrator/internal/redact"
 	"github.com/seed-e05a5b32/orchestrator/orchestrator/api"
 	"github.com/seed-e05a5b32/orchestrator/orchestrator/config"
 	"github.com/seed-e05a5b32/orchestrator/orchestrator/engine"
@@ -47,6 +48,9 @@ type DaemonOptions struct {
 	Version string
 	// Log gets what people do not watch live.
 	Log zerolog.Logger
+	// Redact takes out of Log what the configuration names as secret: the daemon adds
+	// that to it. nil leaves the log as it is.
+	Redact *redaction.Redactor
 	// Clock is that of the schedules; default the machine's.
 	Clock engine.Clock
 	// Ready is called once, when the daemon listens, with the URLs; nil is not called.

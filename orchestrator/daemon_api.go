@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/seed-e05a5b32/orchestrator/appclient"
+	redaction "github.com/seed-e05a5b32/orchestrator/internal/redact"
 	"github.com/seed-e05a5b32/orchestrator/orchestrator/api"
 	"github.com/seed-e05a5b32/orchestrator/orchestrator/config"
 )
@@ -28,17 +29,23 @@ func newAPI(ctx context.Context, d *Daemon) (*api.API, error) {
 		}
 	}
 	if tokens != (config.Tokens{}) {
-		o.Tokens = &api.Tokens{Operator: secretSource(tokens.Operator), ReadOnly: secretSource(tokens.ReadOnly)} //nolint:contextcheck // they are read at each request
+		o.Tokens = &api.Tokens{Operator: d.secretSource(tokens.Operator), ReadOnly: d.secretSource(tokens.ReadOnly)} //nolint:contextcheck // they are read at each request
 	}
 	return api.New(o), nil
 }
 
 // secretSource reads a secret each time, so that its file can be replaced; nil where there is none.
-func secretSource(s config.Secret) func() (string, error) {
+func (d *Daemon) secretSource(s config.Secret) func() (string, error) {
 	if s == (config.Secret{}) {
 		return nil
 	}
-	return func() (string, error) { return readSecret(context.Background(), s) }
+	return func() (string, error) {
+		token, err := readSecret(context.Background(), s)
+		if err == nil {
+			d.secrets.Add(redaction.Secret{Name: "token", Value: token})
+		}
+		return token, err
+	}
 }
 
 // readSecret reads a secret that is not empty. Errors: ErrToken.

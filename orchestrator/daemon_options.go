@@ -13,7 +13,7 @@ func orchestratorOptions(d DaemonOptions) Options {
 	c := d.Config
 	o := Options{
 		DataDir: c.DataDir, Model: c.Model, RolesDir: c.Roles, PricesFile: c.Prices, MaxTurns: c.Limits.MaxTurns,
-		Version: d.Version, Log: d.Log, Transcripts: TranscriptOptions(c.Transcripts),
+		Version: d.Version, Log: d.Log, Redact: d.Redact, Transcripts: TranscriptOptions(c.Transcripts),
 	}
 	for _, secret := range []config.Secret{c.Tokens.Operator, c.Tokens.ReadOnly, c.Tracing.Token} {
 		o.SecretFiles, o.SecretVariables = append(o.SecretFiles, secret.File), append(o.SecretVariables, secret.Env)

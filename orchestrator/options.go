@@ -6,6 +6,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/seed-e05a5b32/orchestrator/appclient"
+	redaction "github.com/seed-e05a5b32/orchestrator/internal/redact"
 	"github.com/seed-e05a5b32/orchestrator/orchestrator/engine"
 	"github.com/seed-e05a5b32/orchestrator/orchestrator/store"
 	"github.com/seed-e05a5b32/orchestrator/workflow"
@@ -49,6 +50,9 @@ type Options struct {
 	SecretVariables []string
 	// SecretValues must not be stored or shown either: addresses of webhooks, for instance.
 	SecretValues []string
+	// Redact gets those secrets, too, so that whoever logs takes them out as well; nil
+	// makes one for the orchestrator alone.
+	Redact *redaction.Redactor
 	// Transport is how to connect to an App Server that is given by URL; default is to find out.
 	Transport appclient.Transport
 	// LettaCommand is the program to start as managed App Server; default "letta" from PATH.

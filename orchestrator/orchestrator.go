@@ -56,7 +56,11 @@ func New(ctx context.Context, options Options) (_ *Orchestrator, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("load the roles: %w", err)
 	}
-	o := &Orchestrator{secrets: options.secrets()}
+	o := &Orchestrator{secrets: options.Redact}
+	if o.secrets == nil {
+		o.secrets = Secrets(nil, nil)
+	}
+	options.addSecrets(o.secrets)
 	o.roles.replace(library)
 	defer func() {
 		if err != nil {

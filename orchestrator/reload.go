@@ -68,6 +68,7 @@ func (d *Daemon) apply(ctx context.Context, p prepared) error {
 	if err := d.setLimits(p.config); err != nil {
 		return fmt.Errorf("set the limits: %w", err)
 	}
+	orchestratorOptions(DaemonOptions{Config: p.config}).addSecrets(d.secrets)
 	d.roles.replace(p.roles)
 	d.prices.replace(p.prices)
 	d.certificate.current.Store(p.certificate)

@@ -2,7 +2,6 @@ package orchestrator
 
 import (
 	"os"
-	"slices"
 
 	redaction "github.com/seed-e05a5b32/orchestrator/internal/redact"
 	"github.com/seed-e05a5b32/orchestrator/orchestrator/config"
@@ -10,38 +9,44 @@ import (
 
 // ConfigSecrets is what a daemon with a configuration takes out of its log: what
 // Secrets finds in the environment, and all tokens, keys and webhook addresses that
-// the configuration names.
+// the configuration names. The daemon adds what they are replaced by.
 func ConfigSecrets(c config.Config) *redaction.Redactor {
-	return orchestratorOptions(DaemonOptions{Config: c}).secrets()
+	r := Secrets(nil, nil)
+	orchestratorOptions(DaemonOptions{Config: c}).addSecrets(r)
+	return r
 }
 
-// secrets are all that the options know of.
-func (o Options) secrets() *redaction.Redactor {
-	files := slices.Clone(o.SecretFiles)
+// addSecrets adds all that the options know of, as it is now.
+func (o Options) addSecrets(r *redaction.Redactor) {
+	addSecrets(r, o.SecretFiles, o.SecretVariables)
 	for _, of := range o.appServers() {
-		files = append(files, of.TokenFile)
+		addSecrets(r, []string{of.TokenFile}, nil)
 	}
-	return Secrets(files, o.SecretVariables, o.SecretValues...)
+	for _, value := range o.SecretValues {
+		r.Add(redaction.Secret{Name: "address", Value: value})
+	}
 }
 
 // Secrets finds what must not be stored or shown: what variables of the environment
-// hold whose names look like those of secrets, or are given, the content of files,
-// and values. A file that cannot be read says so where it is used.
-func Secrets(files, variables []string, values ...string) *redaction.Redactor {
-	secrets := redaction.FromEnvironment(os.Environ())
+// hold whose names look like those of secrets, or are given, and the content of
+// files. A file that cannot be read says so where it is used. More may be added.
+func Secrets(files, variables []string) *redaction.Redactor {
+	r := redaction.Open(redaction.FromEnvironment(os.Environ())...)
+	addSecrets(r, files, variables)
+	return r
+}
+
+// addSecrets adds what files and variables hold now.
+func addSecrets(r *redaction.Redactor, files, variables []string) {
 	for _, name := range variables {
-		secrets = append(secrets, redaction.Secret{Name: name, Value: os.Getenv(name)})
+		r.Add(redaction.Secret{Name: name, Value: os.Getenv(name)})
 	}
 	for _, file := range files {
 		if file == "" {
 			continue
 		}
 		if content, err := os.ReadFile(file); err == nil {
-			secrets = append(secrets, redaction.Secret{Name: "token", Value: string(content)})
+			r.Add(redaction.Secret{Name: "token", Value: string(content)})
 		}
 	}
-	for _, value := range values {
-		secrets = append(secrets, redaction.Secret{Name: "address", Value: value})
-	}
-	return redaction.New(secrets...)
 }

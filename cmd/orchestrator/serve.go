@@ -87,7 +87,7 @@ func (a *app) serve(ctx context.Context, f serveFlags) (err error) {
 		return usage(err)
 	}
 	d, err := orchestrator.NewDaemon(ctx, orchestrator.DaemonOptions{
-		Config: settings.config, Version: buildVersion(), Log: log.logger(), Logging: log.apply,
+		Config: settings.config, Version: buildVersion(), Log: log.logger(), Redact: log.secrets, Logging: log.apply,
 		Load: func() (config.Config, error) {
 			s, err := f.settings()
 			return s.config, err

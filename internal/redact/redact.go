@@ -9,6 +9,8 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 )
 
 // MinLength is how long a secret must be, in bytes: what is shorter stands in too many texts by chance.
@@ -23,6 +25,14 @@ type Secret struct {
 
 // Redactor replaces secrets. It is safe for concurrent use; a nil Redactor changes nothing.
 type Redactor struct {
+	known atomic.Pointer[table]
+	// adding guards secrets, from which known is made.
+	adding  sync.Mutex
+	secrets []Secret
+}
+
+// table is what a Redactor looks for. It does not change.
+type table struct {
 	// patterns are by their first four bytes, the longest first.
 	patterns map[uint32][]pattern
 	// begins has a bit for every hash of those.
@@ -33,7 +43,40 @@ type pattern struct{ text, name string }
 
 // New makes a Redactor of secrets; those shorter than MinLength are left out. It is nil without any.
 func New(secrets ...Secret) *Redactor {
-	r := &Redactor{patterns: map[uint32][]pattern{}}
+	r := Open(secrets...)
+	if len(r.known.Load().patterns) == 0 {
+		return nil
+	}
+	return r
+}
+
+// Open makes a Redactor that more secrets may be added to. It is never nil.
+func Open(secrets ...Secret) *Redactor {
+	r := &Redactor{}
+	r.known.Store(&table{})
+	r.Add(secrets...)
+	return r
+}
+
+// Add adds secrets; those that are known, and those shorter than MinLength, are
+// left out. What was a secret stays one: it may still stand in texts.
+func (r *Redactor) Add(secrets ...Secret) {
+	r.adding.Lock()
+	defer r.adding.Unlock()
+	before := len(r.secrets)
+	for _, s := range secrets {
+		known := slices.ContainsFunc(r.secrets, func(k Secret) bool { return k.Value == s.Value })
+		if !known && len(strings.TrimSpace(s.Value)) >= MinLength {
+			r.secrets = append(r.secrets, s)
+		}
+	}
+	if len(r.secrets) > before {
+		r.known.Store(newTable(r.secrets))
+	}
+}
+
+func newTable(secrets []Secret) *table {
+	r := &table{patterns: map[uint32][]pattern{}}
 	seen := map[string]bool{}
 	for _, s := range secrets {
 		for _, form := range forms(s.Value) {
@@ -44,13 +87,10 @@ func New(secrets ...Secret) *Redactor {
 			r.add(pattern{form, s.Name})
 		}
 	}
-	if len(r.patterns) == 0 {
-		return nil
-	}
 	return r
 }
 
-func (r *Redactor) add(p pattern) {
+func (r *table) add(p pattern) {
 	key := begin(p.text)
 	list := append(r.patterns[key], p)
 	slices.SortStableFunc(list, func(a, b pattern) int { return cmp.Compare(len(b.text), len(a.text)) })
@@ -68,13 +108,13 @@ func begin(text string) uint32 {
 func hash(key uint32) uint32 { return key * 0x9e3779b1 >> 16 }
 
 // mayBegin says whether a secret may begin with the first four bytes of a text.
-func (r *Redactor) mayBegin(text string) bool {
+func (r *table) mayBegin(text string) bool {
 	h := hash(begin(text))
 	return r.begins[h>>6]&(1<<(h&63)) != 0
 }
 
 // unfinished says whether a text of less than four bytes is the beginning of a secret.
-func (r *Redactor) unfinished(text string) bool {
+func (r *table) unfinished(text string) bool {
 	for _, list := range r.patterns {
 		if strings.HasPrefix(list[0].text, text) { // they begin in the same way
 			return true
@@ -120,12 +160,15 @@ func within(enc *base64.Encoding, value string, before int) string {
 	return text[from:to]
 }
 
+// Empty says whether no secret is known, so far.
+func (r *Redactor) Empty() bool { return r == nil || len(r.known.Load().patterns) == 0 }
+
 // String returns the text without secrets.
 func (r *Redactor) String(text string) string {
 	if r == nil {
 		return text
 	}
-	out, _ := r.redact(text, false)
+	out, _ := r.known.Load().redact(text, false)
 	return out
 }
 
@@ -156,7 +199,10 @@ func (r *Redactor) Value(v any) any {
 
 // redact replaces what is found. With more, text may go on: what may become a
 // secret is held, and not part of the result.
-func (r *Redactor) redact(text string, more bool) (done, held string) {
+func (r *table) redact(text string, more bool) (done, held string) {
+	if len(r.patterns) == 0 {
+		return text, ""
+	}
 	var out strings.Builder
 	copied := 0
 	for i := 0; i+3 < len(text); i++ {
@@ -190,7 +236,7 @@ func (r *Redactor) redact(text string, more bool) (done, held string) {
 
 // match finds where the secrets end that begin at i, with those that overlap
 // them. It is open where, with more, the text ends within one.
-func (r *Redactor) match(text string, i int, more bool) (end int, name string, open bool) {
+func (r *table) match(text string, i int, more bool) (end int, name string, open bool) {
 	for j := i; j < max(end, i+1); j++ {
 		rest := text[j:]
 		if len(rest) < 4 {

@@ -163,3 +163,20 @@ func BenchmarkString(b *testing.B) {
 		}
 	})
 }
+
+// TestAdd: what becomes known later is redacted from then on, also in streams that
+// have begun, and what was known before as well.
+func TestAdd(t *testing.T) {
+	t.Parallel()
+	r := Open()
+	stream := r.Stream()
+	text := "before-secret and " + token
+	if got := r.String(text) + stream.Next("x"); got != text+"x" {
+		t.Errorf("without secrets it became %q", got)
+	}
+	r.Add(Secret{"B", "before-secret"}, Secret{"SHORT", "1234567"})
+	r.Add(Secret{"T", token}, Secret{"B", "before-secret"})
+	if got := r.String(text) + stream.Next(text) + stream.End(); got != strings.Repeat("[redacted B] and [redacted T]", 2) {
+		t.Errorf("it became %q", got)
+	}
+}

@@ -18,7 +18,7 @@ func (s *Stream) Next(piece string) string {
 		return piece
 	}
 	var done string
-	done, s.held = s.r.redact(s.held+piece, true)
+	done, s.held = s.r.known.Load().redact(s.held+piece, true)
 	return done
 }
 

@@ -11,7 +11,7 @@ import (
 // redacted returns an event without secrets: everything of it that is text. What
 // it points to comes from the state of a task, which has none.
 func (e *Engine) redacted(body workflow.EventBody) workflow.EventBody {
-	if e.o.Redact == nil || body == nil {
+	if body == nil || e.o.Redact.Empty() {
 		return body
 	}
 	v := reflect.New(reflect.TypeOf(body)).Elem()
