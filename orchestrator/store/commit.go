@@ -153,7 +153,7 @@ func (s *Store) commitOne(ctx context.Context, tx *sql.Tx, d Decision, enc encod
 }
 
 func (s *Store) appendEvent(ctx context.Context, tx *sql.Tx, state workflow.State, event workflow.Event, enc encoded) error {
-	_, err := s.exec(ctx, tx, "INSERT INTO events (task, seq, at, type, event, effects) VALUES (?, ?, ?, ?, ?, ?)",
+	_, err := s.exec(ctx, tx, "INSERT INTO events (rowid, task, seq, at, type, event, effects) VALUES (1 + "+lastPosition+", ?, ?, ?, ?, ?, ?)",
 		state.Task, state.Version, micros(event.At), event.Body.EventType(), string(enc.event), string(enc.effects))
 	return s.fail(ctx, "append event", err)
 }

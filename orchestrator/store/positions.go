@@ -34,13 +34,15 @@ func (s *Store) EventsAfter(ctx context.Context, position int64, limit int) ([]P
 	    WHERE events.rowid > ? ORDER BY events.rowid LIMIT ?`, position, limit)
 }
 
-// LastPosition is the position of the event that was committed last; 0 where there is none.
+// lastPosition is the highest position that was ever given.
+const lastPosition = "MAX((SELECT COALESCE(MAX(rowid), 0) FROM events), (SELECT last FROM removed_positions))"
+
+// LastPosition is the position of the event that was committed last, also where
+// it was removed since; 0 where there was none.
 func (s *Store) LastPosition(ctx context.Context) (int64, error) {
-	var last sql.NullInt64
-	if err := s.reads.QueryRowContext(ctx, "SELECT MAX(rowid) FROM events").Scan(&last); err != nil {
-		return 0, s.fail(ctx, "look for the last event", err)
-	}
-	return last.Int64, nil
+	var last int64
+	err := s.reads.QueryRowContext(ctx, "SELECT "+lastPosition).Scan(&last)
+	return last, s.fail(ctx, "look for the last event", err)
 }
 
 func decodeRecord(r *Record, event, effects []byte) error {

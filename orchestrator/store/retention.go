@@ -85,6 +85,7 @@ func (s *Store) RemoveTask(ctx context.Context, id string, before, now time.Time
 			   SELECT idempotency_key, id, team, status, updated, ?2 FROM tasks
 			   WHERE id IN (SELECT value FROM json_each(?1)) AND idempotency_key IS NOT NULL`,
 			`DELETE FROM workspace_locks WHERE task IN (SELECT value FROM json_each(?1)) AND ?2 IS NOT NULL`,
+			`UPDATE removed_positions SET last = ` + lastPosition + ` WHERE ?1 IS NOT NULL AND ?2 IS NOT NULL`,
 			`DELETE FROM events WHERE task IN (SELECT value FROM json_each(?1)) AND ?2 IS NOT NULL`,
 			`DELETE FROM runtimes WHERE task IN (SELECT value FROM json_each(?1)) AND ?2 IS NOT NULL AND active_task IS NULL
 			   AND NOT EXISTS (SELECT 1 FROM shared_conversations s WHERE s.server = runtimes.server
