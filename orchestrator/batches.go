@@ -3,10 +3,26 @@ package orchestrator
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 
 	"github.com/seed-e05a5b32/orchestrator/orchestrator/batch"
+	"github.com/seed-e05a5b32/orchestrator/workflow"
 )
+
+// Retry makes a task that goes on where another one has ended, as engine.Retry
+// does, and where that was of an item of a batch, has the item go on with it.
+func (o *Orchestrator) Retry(ctx context.Context, task string, turn int) (workflow.State, error) {
+	state, err := o.engine.Retry(ctx, task, turn)
+	if err != nil || state.Batch == "" {
+		return state, err
+	}
+	// The task is there; the batch takes notice of it at the next start at the latest.
+	if err := o.batches.Note(context.WithoutCancel(ctx), state.Batch); err != nil {
+		return state, fmt.Errorf("task %s was made, and its batch has not taken notice of it yet: %w", state.Task, err)
+	}
+	return state, nil
+}
 
 // Batches gives access to batches. What it is asked for is done at once, but
 // items begin only while Run or RunBatch is running.

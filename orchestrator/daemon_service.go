@@ -238,7 +238,7 @@ func (d *Daemon) Retry(ctx context.Context, task string, turn int) (workflow.Sta
 	if err != nil {
 		return workflow.State{}, err
 	}
-	return d.engine.Retry(ctx, id, turn)
+	return d.Orchestrator.Retry(ctx, id, turn)
 }
 
 // Fork implements api.Service.

@@ -90,7 +90,7 @@ func (b *localBackend) Resume(ctx context.Context, task, by string, raise workfl
 
 // Retry implements backend.
 func (b *localBackend) Retry(ctx context.Context, task string, turn int) (workflow.State, error) {
-	return b.o.Engine().Retry(ctx, task, turn)
+	return b.o.Retry(ctx, task, turn)
 }
 
 // Fork implements backend.

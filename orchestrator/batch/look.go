@@ -51,10 +51,10 @@ type looked struct {
 // it looks for tasks that were made and not noted.
 func look(ctx context.Context, s Reader, state State, adopt bool, now time.Time) (*looked, error) {
 	l := &looked{canary: state.Options.Canary, now: now}
-	var adopted []store.BatchItem
+	var adopted []adoption
 	if adopt {
 		var err error
-		if adopted, err = unnoted(ctx, s, state.ID); err != nil {
+		if adopted, err = unnoted(ctx, s, state); err != nil {
 			return nil, err
 		}
 	}
@@ -71,9 +71,9 @@ func look(ctx context.Context, s Reader, state State, adopt bool, now time.Time)
 	for _, item := range rows.Active {
 		l.follow(item, false)
 	}
-	for _, item := range adopted {
-		l.move(item, ItemPending, ItemRunning)
-		l.follow(item, true)
+	for _, a := range adopted {
+		l.move(a.item, a.was, ItemRunning)
+		l.follow(a.item, true)
 	}
 	return l, nil
 }
@@ -136,38 +136,6 @@ func (c *Counts) add(state ItemState, n int, first bool) {
 	case ItemCancelled:
 		c.Cancelled += n
 	}
-}
-
-// unnoted returns the pending items whose tasks exist, as running: the process
-// died before that was noted.
-func unnoted(ctx context.Context, s Reader, id string) ([]store.BatchItem, error) {
-	tasks, err := s.UnnotedTasks(ctx, id)
-	if err != nil || len(tasks) == 0 {
-		return nil, err
-	}
-	pending, err := s.BatchItems(ctx, id, store.ItemFilter{State: []string{string(ItemPending)}})
-	if err != nil {
-		return nil, err
-	}
-	var adopted []store.BatchItem
-	for _, item := range pending {
-		task, made := tasks[TaskKey(id, item.Key, item.Attempt)]
-		if !made {
-			continue
-		}
-		state, err := s.Task(ctx, task)
-		if err != nil {
-			return nil, err
-		}
-		item.State, item.Task, item.Started = string(ItemRunning), task, state.Created
-		item.TaskStatus, item.TaskUpdated, item.AwaitsPerson = state.Status, state.Updated, awaitsPerson(state)
-		item.Finishing = state.PlaceOpen()
-		if state.Result != nil {
-			item.Explanation = state.Result.Explanation
-		}
-		adopted = append(adopted, item)
-	}
-	return adopted, nil
 }
 
 // awaitsPerson is as store.BatchItem.AwaitsPerson.

@@ -38,6 +38,18 @@ func (d *Driver) Change(ctx context.Context, batch string, verb Verb, by string)
 	return ReadView(ctx, d.o.Store, row.ID, d.now())
 }
 
+// Note takes notice of a task that goes on with an item of a batch: a retry of
+// the item's task. Where it is not called, Run does so after the next start.
+// Errors: store.ErrBatchNotFound, store.ErrStorage.
+func (d *Driver) Note(ctx context.Context, batch string) error {
+	d.setNoted(batch, false)
+	if err := d.step(ctx, batch, Event{Verb: Look}, false); err != nil {
+		return err
+	}
+	d.remind(batch)
+	return nil
+}
+
 // step takes notice of what the tasks of a batch have become, decides, commits,
 // and does what follows. Items are begun only with start.
 func (d *Driver) step(ctx context.Context, id string, e Event, start bool) error {

@@ -54,7 +54,7 @@ func (e *Engine) Retry(ctx context.Context, task string, turn int) (workflow.Sta
 			return workflow.State{}, &workflow.OriginError{Task: task, Detail: fmt.Sprintf("is being retried already, as task %s, which is %s", earlier.Task, earlier.Status)}
 		}
 	}
-	body := workflow.TaskSubmitted{Input: from.Input, Workspace: from.Workspace, GitBranch: from.GitBranch, Priority: from.Priority}
+	body := workflow.TaskSubmitted{Input: from.Input, Workspace: from.Workspace, GitBranch: from.GitBranch, Priority: from.Priority, Batch: from.Batch}
 	switch {
 	case from.PlaceOpen():
 		return workflow.State{}, &workflow.OriginError{Task: task, Detail: "has ended, and its workspace is still being finished: try again in a moment"}

@@ -64,6 +64,12 @@ func (s *Store) Create(ctx context.Context, state workflow.State, event workflow
 		if err != nil {
 			return s.fail(ctx, "create task", err)
 		}
+		if state.Batch != "" && state.Origin != nil {
+			// It goes on with an item, which the batch is to take notice of.
+			if _, err := tx.ExecContext(ctx, "UPDATE batches SET open = 1 WHERE id = ?", state.Batch); err != nil {
+				return s.fail(ctx, "create task", err)
+			}
+		}
 		if err := s.shareDirectory(ctx, tx, state); err != nil {
 			return err
 		}

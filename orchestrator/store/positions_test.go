@@ -1,6 +1,7 @@
 package store
 
 import (
+	"path/filepath"
 	"testing"
 )
 
@@ -40,7 +41,7 @@ func TestPositionsAreNotReused(t *testing.T) {
 		}
 	}
 	check(s)
-	copied := t.TempDir()
+	copied := filepath.Join(t.TempDir(), "copy")
 	if _, err := Backup(t.Context(), dir, copied, BackupOptions{}); err != nil {
 		t.Fatal(err)
 	}
