@@ -252,10 +252,16 @@ func (d *Daemon) URLs() []string {
 }
 
 func (d *Daemon) httpServer(requests context.Context, l *endpointListener) *http.Server {
+	return newHTTPServer(requests, d.api.Handler(api.Listener{Local: l.local, Unix: l.socket != "", Hosts: d.options.Config.Hosts}), d.log)
+}
+
+// newHTTPServer serves with bounds on how long a client may take; the API bounds
+// bodies and answers.
+func newHTTPServer(requests context.Context, handler http.Handler, to zerolog.Logger) *http.Server {
 	return &http.Server{
-		Handler: d.api.Handler(api.Listener{Local: l.local, Unix: l.socket != "", Hosts: d.options.Config.Hosts}), ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout,
+		Handler: handler, ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout,
 		BaseContext: func(net.Listener) context.Context { return requests },
-		ErrorLog:    log.New(d.log.With().Str("part", "http").Logger(), "", 0),
+		ErrorLog:    log.New(to.With().Str("part", "http").Logger(), "", 0),
 	}
 }
 

@@ -192,6 +192,7 @@ func operation[I, O any](a *API, op huma.Operation, handler func(context.Context
 	if op.MaxBodyBytes == 0 {
 		op.MaxBodyBytes = a.o.MaxBody
 	}
+	op.BodyReadTimeout = a.o.RequestTimeout // less would also end what the request does
 	op.Errors = append(op.Errors, http.StatusUnauthorized, http.StatusForbidden, http.StatusInternalServerError)
 	huma.Register(a.huma, op, func(ctx context.Context, input *I) (*O, error) {
 		ctx, cancel := context.WithTimeout(ctx, a.o.RequestTimeout)

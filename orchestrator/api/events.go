@@ -376,11 +376,17 @@ type eventWriter struct {
 	held []byte
 }
 
-func (s *eventWriter) flush() error {
+// bound begins the time that the next write may take. What is longer than a
+// buffer is written at once.
+func (s *eventWriter) bound() error {
 	// Not every connection has deadlines; those that have not are bounded by the server.
 	if err := s.control.SetWriteDeadline(time.Now().Add(writeTimeout)); err != nil && !errors.Is(err, http.ErrNotSupported) {
 		return fmt.Errorf("bound the write of events: %w", err)
 	}
+	return nil
+}
+
+func (s *eventWriter) flush() error {
 	if err := s.control.Flush(); err != nil {
 		return fmt.Errorf("send events: %w", err)
 	}
@@ -420,6 +426,9 @@ func (s *eventWriter) write(text []byte) error {
 func (s *eventWriter) release() error {
 	if len(s.held) == 0 {
 		return nil
+	}
+	if err := s.bound(); err != nil {
+		return err
 	}
 	_, err := s.w.Write(s.held)
 	if s.held = s.held[:0]; err != nil {

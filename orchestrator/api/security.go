@@ -114,6 +114,7 @@ func (a *API) Handler(l Listener) http.Handler {
 			}
 			a.o.Log.Debug().Str("method", r.Method).Str("path", r.URL.Path).Int("status", status.status).Dur("took", time.Since(began)).Msg("request")
 		}()
+		a.bound(w, r)
 		w.Header().Set("X-Content-Type-Options", "nosniff")
 		w.Header().Set("Cache-Control", "no-store")
 		err := a.admit(l, r)
@@ -132,6 +133,17 @@ func (a *API) Handler(l Listener) http.Handler {
 		r.Body = http.MaxBytesReader(w, r.Body, a.maxBody(r)+1)
 		a.mux.ServeHTTP(status, r.WithContext(context.WithValue(r.Context(), listenerKey{}, l)))
 	})
+}
+
+// bound ends the connection of a client that sends its request, or takes the
+// answer, too slowly. A stream takes longer, and bounds each of its writes.
+func (a *API) bound(w http.ResponseWriter, r *http.Request) {
+	control, now := http.NewResponseController(w), time.Now()
+	// Not every connection has deadlines; those that have not are a test's.
+	_ = control.SetWriteDeadline(now.Add(a.o.RequestTimeout + writeTimeout))
+	if r.ContentLength != 0 {
+		_ = control.SetReadDeadline(now.Add(a.o.RequestTimeout)) // also of what is left unread by a refusal
+	}
 }
 
 // admit refuses requests that must not be served.
@@ -221,6 +233,9 @@ type statusWriter struct {
 // WriteHeader implements http.ResponseWriter.
 func (w *statusWriter) WriteHeader(status int) {
 	w.status = status
+	if status == http.StatusRequestTimeout {
+		w.Header().Set("Connection", "close") // what is left of the body must not be taken for a request
+	}
 	w.ResponseWriter.WriteHeader(status)
 }
 
