@@ -34,6 +34,7 @@ type Orchestrator struct {
 	batches *batch.Driver
 	// transcripts is nil where none are kept.
 	transcripts *transcript.Files
+	places      *places
 
 	secrets *redaction.Redactor
 	prices  replaceablePrices
@@ -82,9 +83,10 @@ func New(ctx context.Context, options Options) (_ *Orchestrator, err error) {
 		return nil, err
 	}
 	outputs := filepath.Join(o.store.Dir(), "outputs")
+	o.places = newPlaces(o.store.Dir(), o.servers.local())
 	of := engine.Options{
 		Store: o.store, Runner: offline{}, Checks: check.New(check.Options{}), Prices: &o.prices, Log: options.Log,
-		Workspaces: newPlaces(o.store.Dir(), o.servers.local()), OutputDir: outputs, Redact: o.secrets, Observer: options.Observer, Trace: options.Trace,
+		Workspaces: o.places, OutputDir: outputs, Redact: o.secrets, Observer: options.Observer, Trace: options.Trace,
 	}
 	if o.transcripts, err = openTranscripts(options.Transcripts, o.store.Dir(), options.Log); err != nil {
 		return nil, err

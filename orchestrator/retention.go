@@ -60,6 +60,9 @@ func (d *Daemon) removeEnded(ctx context.Context, now time.Time) error {
 		}
 		removedOfPage := 0
 		for _, task := range tasks {
+			if err := d.removeOwnDirectories(ctx, task, before); err != nil {
+				return err
+			}
 			removed, err := d.store.RemoveTask(ctx, task, before, now)
 			if errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrNotEnded) {
 				continue // somebody was faster, or goes on with it
@@ -77,7 +80,7 @@ func (d *Daemon) removeEnded(ctx context.Context, now time.Time) error {
 	if count > 0 {
 		d.log.Info().Int("tasks", count).Time("ended_before", before).Msg("removed tasks whose time is over")
 	}
-	return d.removeOrphans(ctx)
+	return errors.Join(d.removeOrphans(ctx), d.removeEmptyDirectories(ctx))
 }
 
 // removeOrphans removes the long outputs and the transcripts of tasks that are

@@ -177,7 +177,7 @@ func workspaceSection(worktree, commit, publish *section) *section {
 		{name: "setup_timeout", typ: typeDuration, fallback: shortDuration(DefaultSetupTimeout), about: "the longest each of them may take"},
 		{name: "commit", typ: typeObject, section: commit, about: "commit what a task has left in its worktree when it ends"},
 		{name: "publish", typ: typeObject, section: publish, about: "what is done with the branch of a task that succeeded: one of `patch`, `bundle` and `push`"},
-		{name: "cleanup", typ: typeChoice, choices: cleanups(), fallback: CleanupNever, about: "when the worktree is removed; everything in it is saved in the repository before"},
+		{name: "cleanup", typ: typeChoice, choices: cleanups(), fallback: CleanupNever, about: "when the worktree is removed; everything in it is saved in the repository before. Of a task with an empty directory of its own: whether that goes with the task when its retention is over"},
 		{name: "save_ignored", typ: typeBool, fallback: "true", about: "save files that git ignores, too"},
 	}}
 }

@@ -40,7 +40,10 @@ func (p *parser) workspace(n *yaml.Node) {
 	if keys["setup_timeout"] != nil && keys["setup"] == nil {
 		p.problem(keys["setup_timeout"], "leave it out", "workspace has setup_timeout and no setup")
 	}
-	for _, name := range []string{"commit", "publish", "cleanup", "save_ignored"} {
+	if keys["cleanup"] != nil && keys["directory"] != nil {
+		p.problem(keys["cleanup"], "leave it out", "workspace has cleanup beside directory, which is not the orchestrator's to remove")
+	}
+	for _, name := range []string{"commit", "publish", "save_ignored"} {
 		if keys[name] != nil && keys["worktree"] == nil {
 			p.problem(keys[name], `add the repository:  worktree: {repo: "{{ .input.repo }}"}`, "workspace has %s and no worktree", name)
 		}

@@ -35,6 +35,15 @@ func (s *Store) OpenPlaces(ctx context.Context) ([]string, error) {
 	return query(ctx, s, "look for workspaces to finish", scanString, "SELECT id FROM tasks WHERE place_open = 1 ORDER BY created, id")
 }
 
+// DirectoryTaken reports whether a task other than one works in a directory, or
+// within it. Errors: ErrStorage.
+func (s *Store) DirectoryTaken(ctx context.Context, directory, but string) (bool, error) {
+	var taken bool
+	err := s.reads.QueryRowContext(ctx,
+		`SELECT EXISTS (SELECT 1 FROM workspace_locks WHERE task <> ?2 AND substr(directory || '/', 1, length(?1) + 1) = ?1 || '/')`, directory, but).Scan(&taken)
+	return taken, s.fail(ctx, "look who works in the directory", err)
+}
+
 // family is the task that a person submitted, of which this one is a part.
 func family(task string) string {
 	top, _, _ := strings.Cut(task, ".")
