@@ -112,7 +112,7 @@ func (f *Files) makeRoom() {
 		f.total -= k.size
 		removed++
 	}
-	f.o.Log.Info().Int("transcripts", removed).Int64("max_total", f.o.MaxTotal).Msg("removed the oldest transcripts: they take more than max_total")
+	f.o.Log.Info().Int("transcripts", removed).Int64("bytes", f.total).Msg("removed the oldest transcripts: they took more than max_total")
 }
 
 // isOpen says whether a turn is still being written.
