@@ -20,7 +20,7 @@ func TestEventCodec(t *testing.T) {
 			Priority: 2, Batch: "01B", Schedule: "nightly",
 			Origin: &Origin{Task: "T0", Turn: 3, Fork: true}, Begin: &Beginning{Visits: 2, LastTurn: 3, Held: []Held{{Cut: true}}}, Place: &Place{Status: PlaceReady, Of: "T0"},
 			Task: "T", Team: "t", Revision: "r", Input: map[string]any{"goal": "g", "yes": true}, Workspace: "/w", GitBranch: "b", Prepare: true, WorkspaceOf: "O",
-			Parent: &Parent{Task: "P", Turn: 1, Attempt: 2, Spawned: true}, Limits: limits,
+			Parent: &Parent{Task: "P", Turn: 1, Attempt: 2, Spawned: true}, Limits: limits, Trace: &TraceContext{Parent: "00-1-2-01", State: "a=b"},
 		},
 		TaskClaimed{},
 		TurnSending{Turn: 1, Attempt: 2, ClientMessageID: "m", Runtime: Runtime{Server: "s", AgentID: "a", ConversationID: "c"}, Child: "C"},

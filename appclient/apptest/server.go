@@ -29,7 +29,8 @@ type Server struct {
 	frames    []Frame
 	errs      []error
 	requests  int
-	changed   chan struct{} // closed and replaced when asked, requests or errs change
+	gone      int           // clients that have disconnected
+	changed   chan struct{} // closed and replaced when asked, requests, gone or errs change
 }
 
 // AskedTurn is a turn that a client asked for and that the server began.
@@ -220,6 +221,12 @@ func (s *Server) WaitForTurns(ctx context.Context, n int) error {
 // WaitForModelRequests returns when n model requests have begun, or with ctx's error.
 func (s *Server) WaitForModelRequests(ctx context.Context, n int) error {
 	return s.waitFor(ctx, func() bool { return s.requests >= n })
+}
+
+// WaitForDisconnections returns when n clients have gone, over all restarts, and what
+// the server does about that is done, or with ctx's error.
+func (s *Server) WaitForDisconnections(ctx context.Context, n int) error {
+	return s.waitFor(ctx, func() bool { return s.gone >= n })
 }
 
 // waitFor waits for a condition over what mu guards.

@@ -166,6 +166,7 @@ func (p *process) endSession(s *session) {
 	for rt := range scopes {
 		rt.unsubscribe(s)
 	}
+	p.server.update(func() { p.server.gone++ })
 }
 
 // cut ends the client's sockets without a close frame.

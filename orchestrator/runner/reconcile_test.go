@@ -76,8 +76,12 @@ func TestReconcileAfterOurCrash(t *testing.T) {
 	if err := w.WaitForModelRequests(t.Context(), 1); err != nil {
 		t.Fatal(err)
 	}
-	_ = w.runner.Close() // the socket goes as it does with the process
+	connections := w.Connections()
+	_ = w.runner.Close() // the sockets go as they do with the process
 	<-crashed
+	if err := w.WaitForDisconnections(t.Context(), connections); err != nil {
+		t.Fatal(err)
+	}
 	if got := reconcile(t, w.another(t), sent(w, req, rec, time.Now())); got.Finding != workflow.FindingInterrupted {
 		t.Errorf("found = %+v", got)
 	}
