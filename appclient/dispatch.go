@@ -70,6 +70,8 @@ type incoming struct {
 	abort   *abortAnswer // the abort was answered
 	// takeOver makes a turn that was watched one of this connection's own.
 	takeOver *Turn
+	// lost is the turn on the connection that it is taken over from, if it is not watched alone.
+	lost *RunningTurn
 }
 
 // take takes in a frame of this runtime on the reader's goroutine.

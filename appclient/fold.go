@@ -41,8 +41,16 @@ type fold struct {
 	lastError string
 	lastStop  StopReason
 	terminal  *Delta
-	runs      []*runFold
-	runIndex  map[string]*runFold
+	// lastDelta is the delta of the main agent that came last, numbers the last number of each run, and
+	// lastRun the run of the last one with a number.
+	lastDelta []byte
+	numbers   map[string]int64
+	lastRun   string
+	// continued says that the turn was taken over from another connection, and unproven that nothing
+	// has shown yet that there was no gap.
+	continued, unproven bool
+	runs                []*runFold
+	runIndex            map[string]*runFold
 }
 
 // answer takes in the input_accepted.
@@ -67,7 +75,9 @@ func (f *fold) take(in incoming) *Delta {
 		}
 		delta := DecodeDelta(raw)
 		if in.frame.SubagentID == "" {
-			f.delta(&delta)
+			if f.lastDelta = raw; f.numbered(&delta) {
+				f.delta(&delta)
+			}
 		}
 		return &delta
 	}
@@ -310,6 +320,7 @@ func (f *fold) trailing(d *Delta) {
 // finish completes the result.
 func (f *fold) finish() TurnResult {
 	r := f.result
+	r.Gap = r.Gap || f.unproven
 	for _, run := range f.runs {
 		r.Runs = append(r.Runs, run.run())
 	}

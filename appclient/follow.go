@@ -36,9 +36,10 @@ func (s *Session) FollowTurn(ctx context.Context, turn Turn) (*RunningTurn, erro
 	return s.followTurn(ctx, turn, false)
 }
 
-// StandBy is FollowTurn for who only wants to take the turn over if need be: what
-// comes is kept and not read before TakeOver, which costs next to nothing. So the
-// turn is not over before that, or before ctx ends.
+// StandBy is FollowTurn for who only wants to take the turn over if need be, by
+// RunningTurn.TakeOverFrom: the last frames are kept and not read before, which costs
+// next to nothing. So the turn is not over before that, or before ctx ends. It may
+// begin in the middle of the turn.
 func (s *Session) StandBy(ctx context.Context, turn Turn) (*RunningTurn, error) {
 	if err := needID("client_message_id", turn.ClientMessageID); err != nil {
 		return nil, fmt.Errorf("stand by a turn: %w", err)
@@ -67,6 +68,17 @@ func (t *RunningTurn) TakeOver(turn Turn) {
 	turn = turn.withDefaults()
 	t.standingBy.Store(false)
 	t.mailbox.push(incoming{takeOver: &turn}, 0)
+}
+
+// TakeOverFrom is TakeOver from another connection, on which the turn is over because
+// that was lost: the result goes on with what was seen there. What neither
+// connection has seen is said by TurnResult.Gap.
+func (t *RunningTurn) TakeOverFrom(turn Turn, lost *RunningTurn) {
+	<-lost.done
+	turn.ClientMessageID = t.id
+	turn = turn.withDefaults()
+	t.standingBy.Store(false)
+	t.mailbox.push(incoming{takeOver: &turn, lost: lost}, 0)
 }
 
 // runFollowing follows the turn on its own goroutine.

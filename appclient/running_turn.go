@@ -24,6 +24,8 @@ type RunningTurn struct {
 	watching atomic.Bool
 	// standingBy says that nobody is to be woken for what comes, see Session.StandBy.
 	standingBy atomic.Bool
+	// left is what was known of the turn when it was over here; it is there once done is closed.
+	left fold
 	// aborting tells the reader's goroutine to answer tool calls with an error.
 	aborting  atomic.Bool
 	abort     chan struct{}
@@ -90,6 +92,11 @@ func (t *RunningTurn) Abort(ctx context.Context) error {
 		return t.err
 	}
 	return nil
+}
+
+// SendTurn is StartTurn for who follows the turn by Turn.OnEvent alone, and by Wait: there are no events to read.
+func (s *Session) SendTurn(ctx context.Context, turn Turn) (*RunningTurn, error) {
+	return s.startTurn(ctx, turn, false)
 }
 
 // startTurn takes the conversation and starts the turn's goroutine.

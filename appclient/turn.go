@@ -79,6 +79,9 @@ type TurnResult struct {
 	Approvals []Approval
 	// Retries counts how often the server asked the model again.
 	Retries int
+	// Gap says that a part of the turn may not have been seen when it was taken over
+	// from a lost connection: Text, Usage, Runs and ToolCalls may lack something.
+	Gap bool
 	// SentAt, AcceptedAt, FirstEventAt and EndedAt are local times; zero for what did not happen.
 	SentAt, AcceptedAt, FirstEventAt, EndedAt time.Time
 }

@@ -36,7 +36,7 @@ type turnLoop struct {
 	late []ApprovalRequest
 	// unread says that frames are not read but kept, see Session.StandBy.
 	unread  bool
-	kept    []incoming
+	kept    keptFrames
 	failure error // ends the loop
 	ended   bool  // ends the loop too
 }
@@ -126,7 +126,6 @@ func (l *turnLoop) follow(ctx context.Context) {
 			l.beginAbort(nil)
 		case <-l.client.ctx.Done():
 			// What arrived before the end of the connection counts.
-			l.readKept()
 			if l.takeAll(); !l.fold.over && !l.ended && l.failure == nil {
 				l.failure = l.client.Err()
 			}
@@ -138,29 +137,14 @@ func (l *turnLoop) follow(ctx context.Context) {
 	}
 }
 
-// maxKept bounds how many frames are kept of a turn that is stood by.
-const maxKept = 1024
-
-// readKept takes in what was kept, and all that comes from now on.
-func (l *turnLoop) readKept() {
-	kept := l.kept
-	l.kept, l.unread = nil, false
-	for _, in := range kept {
-		l.take(in)
-	}
-}
-
 func (l *turnLoop) takeAll() {
 	items, err := l.mailbox.takeAll()
 	for _, in := range items {
 		switch {
 		case in.takeOver != nil:
-			l.readKept()
+			l.goOn(in.lost)
 		case l.unread:
-			if l.kept = append(l.kept, in); len(l.kept) >= maxKept {
-				l.readKept()
-				l.unread = true
-			}
+			l.kept.add(in)
 			continue
 		}
 		l.take(in)
@@ -322,7 +306,7 @@ func (l *turnLoop) conclude() {
 	if result.EndedAt.IsZero() {
 		result.EndedAt = time.Now()
 	}
-	l.result = &result
+	l.result, l.left = &result, l.fold
 	l.giveBack()
 	if l.failure == nil {
 		l.emit(Event{Kind: EventFinished})

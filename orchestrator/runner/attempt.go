@@ -76,33 +76,16 @@ func (a *attempt) run(ctx context.Context) (workflow.TurnFinished, error) {
 	}); err != nil {
 		return workflow.TurnFinished{}, err
 	}
-	turnCtx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	// It takes as long as the commit, and both must be done before the input is sent.
-	observing := make(chan *observed, 1)
-	go func() { observing <- a.observe(turnCtx, session) }()
-	err = a.rec.Sending(ctx, clientMessageID(a.req), rt)
-	if err != nil {
-		cancel(errNotNeeded)
-	}
-	second := <-observing
-	defer second.close()
-	if err != nil {
+	if err := a.rec.Sending(ctx, clientMessageID(a.req), rt); err != nil {
 		return workflow.TurnFinished{}, err
 	}
-	return a.turn(ctx, session, sending{ctx: turnCtx, cancel: cancel, second: second})
-}
-
-// sending is a turn that may be sent.
-type sending struct {
-	ctx    context.Context //nolint:containedctx // it ends with the turn, and is made before it
-	cancel context.CancelCauseFunc
-	second *observed // nil where there is no second connection
+	return a.turn(ctx, session)
 }
 
 // turn sends the input and follows it to its end.
-func (a *attempt) turn(ctx context.Context, session *appclient.Session, s sending) (workflow.TurnFinished, error) {
-	turnCtx, cancel, second := s.ctx, s.cancel, s.second
+func (a *attempt) turn(ctx context.Context, session *appclient.Session) (workflow.TurnFinished, error) {
+	turnCtx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
 	limit := cmp.Or(a.req.Agent.TurnTimeout, DefaultTurnTimeout)
 	silence := cmp.Or(a.req.Agent.StallTimeout, DefaultStallTimeout)
 	a.stop = cancel
@@ -140,11 +123,10 @@ func (a *attempt) turn(ctx context.Context, session *appclient.Session, s sendin
 		},
 		StallTimeout: silence, AbortGrace: a.r.opts.AbortGrace,
 	}
-	result, err := session.RunTurn(turnCtx, turn) //nolint:contextcheck // turnCtx is a child of ctx
-	if errors.Is(err, appclient.ErrConnectionLost) && started && second != nil && recorded == nil {
+	result, err := a.follow(turnCtx, session, turn, func() bool {
 		// An input that was queued may be followed by the end of the turn before it.
-		result, err = a.takeOver(turnCtx, second, turn, result, err) //nolint:contextcheck // turnCtx is a child of ctx
-	}
+		return started && recorded == nil
+	})
 	a.calls.close()
 	recorded = cmp.Or(recorded, a.brokenBy())
 	switch {

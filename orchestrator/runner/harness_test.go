@@ -141,7 +141,7 @@ func newWorld(t *testing.T, server apptest.Options, change func(*Options)) *worl
 	w := &world{Server: s, log: &logBuffer{}, dir: t.TempDir()}
 	w.opts = Options{
 		Server: FixedServer(s.URL()), Roles: library, Local: true, Log: zerolog.New(w.log),
-		ConnectTimeout: 20 * time.Second, AbortGrace: 5 * time.Second,
+		ConnectTimeout: 20 * time.Second, AbortGrace: 5 * time.Second, StandByAfter: time.Nanosecond,
 	}
 	if change != nil {
 		change(&w.opts)

@@ -26,15 +26,27 @@ func (w *world) cutWorker(t *testing.T) {
 	}
 }
 
-// A turn whose connection dies goes on, and its whole answer is taken from the second one.
+// A turn whose connection dies goes on, and its whole answer is what both have seen.
 func TestTurnOutlivesItsConnection(t *testing.T) {
+	for name, after := range map[string]time.Duration{"followed from the beginning": time.Nanosecond, "followed from its middle": 150 * time.Millisecond} {
+		t.Run(name, func(t *testing.T) { turnOutlivesItsConnection(t, after) })
+	}
+}
+
+func turnOutlivesItsConnection(t *testing.T, after time.Duration) {
 	w := newWorld(t, script(apptest.Turn{
 		{Say: strings.Repeat("a ", 40), ChunkDelay: 20 * time.Millisecond}, {Usage: &apptest.Usage{PromptTokens: 7, CompletionTokens: 3}},
 	}), nil)
 	rec := &recorder{}
+	standsBy := make(chan struct{})
+	w.runner.opts.StandByAfter, w.runner.opts.onStandBy = after, func() { close(standsBy) }
+	cut := sync.OnceFunc(func() {
+		<-standsBy
+		w.cutWorker(t)
+	})
 	rec.onProgress = func(p engine.Progress) {
 		if p.Kind == engine.ProgressText && len(rec.kinds()) == 3 {
-			w.cutWorker(t)
+			cut()
 		}
 	}
 	got := w.run(t, request("x", nil), rec)
@@ -59,8 +71,15 @@ func TestApprovalOutlivesItsConnection(t *testing.T) {
 			return engine.Answer{}, context.Cause(ctx)
 		}
 	}}
+	standsBy := make(chan struct{})
+	w.runner.opts.onStandBy = func() { close(standsBy) }
 	var cutting sync.WaitGroup
-	cut := sync.OnceFunc(func() { cutting.Go(func() { w.cutWorker(t) }) }) // the question is told of again by the second connection
+	cut := sync.OnceFunc(func() {
+		cutting.Go(func() {
+			<-standsBy
+			w.cutWorker(t)
+		})
+	}) // the question is told of again by the second connection
 	rec.onProgress = func(p engine.Progress) {
 		if p.Kind == engine.ProgressApproval {
 			cut()

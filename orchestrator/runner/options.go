@@ -73,6 +73,11 @@ type Options struct {
 	// AbortGrace is how long an aborted turn may take to end; 10 s when zero.
 	// After it the conversation is given up.
 	AbortGrace time.Duration
+	// StandByAfter is how long a turn runs before the second connection is subscribed
+	// to it, so that it goes on when the first one is lost; 2 s when zero.
+	StandByAfter time.Duration
+	// onStandBy is called when it is; nil is not called.
+	onStandBy func()
 	// SettleTime is how long an input that is not in its conversation is waited
 	// for before it counts as not consumed; 1 s when zero.
 	SettleTime time.Duration
@@ -94,6 +99,7 @@ func (o Options) withDefaults() Options {
 	o.ConnectTimeout = cmp.Or(o.ConnectTimeout, 15*time.Second)
 	o.RequestTimeout = cmp.Or(o.RequestTimeout, 30*time.Second)
 	o.AbortGrace = cmp.Or(o.AbortGrace, 10*time.Second)
+	o.StandByAfter = cmp.Or(o.StandByAfter, 2*time.Second)
 	o.SettleTime = cmp.Or(o.SettleTime, time.Second)
 	return o
 }
