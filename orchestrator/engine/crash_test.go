@@ -203,7 +203,9 @@ func TestStopTimeout(t *testing.T) {
 	id := d.mustSubmit(t, parse(t, single))
 	<-begun
 	// The acceptance is recorded a little later.
-	record(t, s, sub, id, func(state workflow.State) bool { return len(state.Turns) == 1 && state.Turns[0].State == workflow.TurnRunning })
+	record(t, s, sub, id, func(state workflow.State) bool {
+		return len(state.Turns) == 1 && state.Turns[0].State == workflow.TurnRunning
+	})
 	err := d.stop()
 	if !errors.Is(err, ErrStopTimeout) || !strings.Contains(err.Error(), id) {
 		t.Errorf("run: %v", err)
@@ -226,13 +228,6 @@ func TestStopTimeout(t *testing.T) {
 type commitStore struct {
 	*store.Store
 	commit func(ctx context.Context, body workflow.EventBody) error
-}
-
-func (c *commitStore) Commit(ctx context.Context, prev int64, state workflow.State, event workflow.Event, effects []workflow.Effect) error {
-	if err := c.commit(ctx, event.Body); err != nil {
-		return err
-	}
-	return c.Store.Commit(ctx, prev, state, event, effects)
 }
 
 func (c *commitStore) CommitAll(ctx context.Context, decisions []store.Decision) error {

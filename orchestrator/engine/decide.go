@@ -238,16 +238,12 @@ func (e *Engine) decideOne(team *workflow.Team, prev workflow.State, p proposal)
 	}
 	next, effects, err := workflow.Decide(team, prev, event)
 	return decided{
-		Decision: store.Decision{Prev: prev.Version, State: next, Event: event, Effects: effects, Runtime: p.runtime}, prev: prev, then: p.then,
+		Decision: store.Decision{Prev: prev.Version, Was: &prev, State: next, Event: event, Effects: effects, Runtime: p.runtime}, prev: prev, then: p.then,
 	}, err
 }
 
 // commit stores what was decided about one task.
 func commit(ctx context.Context, in Store, all []decided) error {
-	if len(all) == 1 && all[0].Runtime == nil {
-		d := all[0]
-		return in.Commit(ctx, d.Prev, d.State, d.Event, d.Effects)
-	}
 	decisions := make([]store.Decision, len(all))
 	for i, d := range all {
 		decisions[i] = d.Decision

@@ -29,7 +29,6 @@ type Store interface {
 	SaveRevision(ctx context.Context, team *workflow.Team, at time.Time) error
 	Revision(ctx context.Context, hash string) (store.Revision, error)
 	Create(ctx context.Context, state workflow.State, event workflow.Event, effects []workflow.Effect, key string) (id string, created bool, err error)
-	Commit(ctx context.Context, prev int64, state workflow.State, event workflow.Event, effects []workflow.Effect) error
 	CommitAll(ctx context.Context, decisions []store.Decision) error
 	Task(ctx context.Context, id string) (workflow.State, error)
 	ByKey(ctx context.Context, key string) (workflow.State, error)

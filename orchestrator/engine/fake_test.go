@@ -317,10 +317,6 @@ func (c *crashStore) write(do func() error) error {
 	return died
 }
 
-func (c *crashStore) Commit(ctx context.Context, prev int64, state workflow.State, event workflow.Event, effects []workflow.Effect) error {
-	return c.write(func() error { return c.Store.Commit(ctx, prev, state, event, effects) })
-}
-
 func (c *crashStore) CommitAll(ctx context.Context, decisions []store.Decision) error {
 	return c.write(func() error { return c.Store.CommitAll(ctx, decisions) })
 }

@@ -221,14 +221,6 @@ func (s observedStore) Create(ctx context.Context, state workflow.State, event w
 	return id, created, err
 }
 
-// Commit implements Store.
-func (s observedStore) Commit(ctx context.Context, prev int64, state workflow.State, event workflow.Event, effects []workflow.Effect) error {
-	began := time.Now()
-	err := s.Store.Commit(ctx, prev, state, event, effects)
-	s.observer.Stored(Stored{Event: event.Body.EventType(), Took: time.Since(began), Err: err})
-	return err
-}
-
 // CommitAll implements Store.
 func (s observedStore) CommitAll(ctx context.Context, all []store.Decision) error {
 	began := time.Now()

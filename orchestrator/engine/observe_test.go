@@ -168,12 +168,12 @@ type refusingStore struct {
 	once sync.Once
 }
 
-func (s *refusingStore) Commit(ctx context.Context, prev int64, state workflow.State, event workflow.Event, effects []workflow.Effect) (err error) {
+func (s *refusingStore) CommitAll(ctx context.Context, decisions []store.Decision) (err error) {
 	s.once.Do(func() { err = fmt.Errorf("commit: %w", store.ErrUnavailable) })
 	if err != nil {
 		return err
 	}
-	return s.Store.Commit(ctx, prev, state, event, effects)
+	return s.Store.CommitAll(ctx, decisions)
 }
 
 func TestNoObserverCostsNothing(t *testing.T) {

@@ -24,20 +24,7 @@ func patiently[T any](ctx context.Context, p patientStore, do func() (T, error))
 	return out, err
 }
 
-// Commit implements Store. A commit that failed may be on the disk all the same.
-func (p patientStore) Commit(ctx context.Context, prev int64, state workflow.State, event workflow.Event, effects []workflow.Effect) error {
-	again := false
-	return p.e.persist(ctx, func() error {
-		err := p.e.raw.Commit(ctx, prev, state, event, effects)
-		if again && errors.Is(err, store.ErrConflict) && p.stored(ctx, state) {
-			return nil
-		}
-		again = again || errors.Is(err, store.ErrUnavailable)
-		return err
-	})
-}
-
-// CommitAll implements Store. As of Commit.
+// CommitAll implements Store. A commit that failed may be on the disk all the same.
 func (p patientStore) CommitAll(ctx context.Context, decisions []store.Decision) error {
 	again := false
 	return p.e.persist(ctx, func() error {
@@ -50,7 +37,7 @@ func (p patientStore) CommitAll(ctx context.Context, decisions []store.Decision)
 	})
 }
 
-// Create implements Store. As of Commit.
+// Create implements Store. As of CommitAll.
 func (p patientStore) Create(ctx context.Context, state workflow.State, event workflow.Event, effects []workflow.Effect, key string) (id string, created bool, err error) {
 	again := false
 	err = p.e.persist(ctx, func() error {

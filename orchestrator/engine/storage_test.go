@@ -55,10 +55,6 @@ func (s *fullStore) fill(probes int) {
 	s.left, s.probes = 0, probes
 }
 
-func (s *fullStore) Commit(ctx context.Context, prev int64, state workflow.State, event workflow.Event, effects []workflow.Effect) error {
-	return s.write(func() error { return s.Store.Commit(ctx, prev, state, event, effects) })
-}
-
 func (s *fullStore) CommitAll(ctx context.Context, decisions []store.Decision) error {
 	return s.write(func() error { return s.Store.CommitAll(ctx, decisions) })
 }

@@ -40,16 +40,16 @@ func turnOutlivesItsConnection(t *testing.T, after time.Duration) {
 	rec := &recorder{}
 	standsBy := make(chan struct{})
 	w.runner.opts.StandByAfter, w.runner.opts.onStandBy = after, func() { close(standsBy) }
-	cut := sync.OnceFunc(func() {
-		<-standsBy
-		w.cutWorker(t)
-	})
+	var cutting sync.WaitGroup
+	cut := sync.OnceFunc(func() { cutting.Go(func() { w.cutWorker(t) }) })
 	rec.onProgress = func(p engine.Progress) {
 		if p.Kind == engine.ProgressText && len(rec.kinds()) == 3 {
+			<-standsBy // the model goes on meanwhile
 			cut()
 		}
 	}
 	got := w.run(t, request("x", nil), rec)
+	cutting.Wait()
 	if got.Reason != workflow.ReasonEndTurn || strings.TrimSpace(got.Output) != strings.TrimSpace(strings.Repeat("a ", 40)) || got.Usage.TotalTokens != 10 {
 		t.Errorf("finished = %+v", got)
 	}

@@ -17,11 +17,26 @@ type encoded struct {
 }
 
 func encode(state workflow.State, event workflow.Event, effects []workflow.Effect) (encoded, error) {
+	out, err := encodeEvent(state, event, effects)
+	if err != nil {
+		return encoded{}, err
+	}
+	out.state, err = encodeState(state)
+	return out, err
+}
+
+func encodeState(state workflow.State) ([]byte, error) {
+	data, err := json.Marshal(state)
+	if err != nil {
+		return nil, fmt.Errorf("encode the state of task %s: %w", state.Task, err)
+	}
+	return data, nil
+}
+
+// encodeEvent leaves the state out.
+func encodeEvent(state workflow.State, event workflow.Event, effects []workflow.Effect) (encoded, error) {
 	var out encoded
 	var err error
-	if out.state, err = json.Marshal(state); err != nil {
-		return encoded{}, fmt.Errorf("encode the state of task %s: %w", state.Task, err)
-	}
 	if out.event, err = json.Marshal(event); err != nil {
 		return encoded{}, fmt.Errorf("encode an event of task %s: %w", state.Task, err)
 	}
@@ -87,7 +102,10 @@ func (s *Store) Create(ctx context.Context, state workflow.State, event workflow
 // Decision is a decision about a task, as it is stored.
 type Decision struct {
 	// Prev is the version that the task must have before.
-	Prev    int64
+	Prev int64
+	// Was is the state of that version, where the caller has it: what has not changed
+	// need not be written.
+	Was     *workflow.State
 	State   workflow.State
 	Event   workflow.Event
 	Effects []workflow.Effect
@@ -111,13 +129,27 @@ func (s *Store) CommitAll(ctx context.Context, decisions []Decision) error {
 	all := make([]encoded, len(decisions))
 	for i, d := range decisions {
 		var err error
-		if all[i], err = encode(d.State, d.Event, d.Effects); err != nil {
+		if all[i], err = encodeEvent(d.State, d.Event, d.Effects); err != nil {
 			return err
 		}
 	}
+	// Of several decisions about a task in a row the last state alone is written.
+	var replaced []replacement
+	for i := 0; i < len(decisions); {
+		last := i
+		for last+1 < len(decisions) && follows(decisions[last], decisions[last+1]) {
+			last++
+		}
+		state, err := encodeState(decisions[last].State)
+		if err != nil {
+			return err
+		}
+		replaced = append(replaced, replacement{decisions: decisions[i : last+1], events: all[i : last+1], state: state})
+		i = last + 1
+	}
 	return s.write(ctx, "commit", func(tx *sql.Tx) error {
-		for i, d := range decisions {
-			if err := s.commitOne(ctx, tx, d, all[i]); err != nil {
+		for _, r := range replaced {
+			if err := s.replace(ctx, tx, r); err != nil {
 				return err
 			}
 		}
@@ -125,23 +157,55 @@ func (s *Store) CommitAll(ctx context.Context, decisions []Decision) error {
 	})
 }
 
+// follows says whether a decision was made on the state that another one led to.
+func follows(d, next Decision) bool {
+	return next.State.Task == d.State.Task && next.Prev == d.State.Version
+}
+
+// replacement are decisions about a task that follow from each other, and the last state.
+type replacement struct {
+	decisions []Decision
+	events    []encoded
+	state     []byte
+}
+
+func (s *Store) replace(ctx context.Context, tx *sql.Tx, r replacement) error {
+	const op = "replace the state of a task"
+	first, state := r.decisions[0], r.decisions[len(r.decisions)-1].State
+	var result sql.Result
+	var err error
+	if was := first.Was; was != nil && was.Status == state.Status && was.WakeAt.Equal(state.WakeAt) && was.PlaceOpen() == state.PlaceOpen() {
+		// SQLite writes the indexes of all columns that are set, whatever to.
+		result, err = s.exec(ctx, tx, "UPDATE tasks SET version = ?, state = ?, updated = ? WHERE id = ? AND version = ?",
+			state.Version, string(r.state), micros(state.Updated), state.Task, first.Prev)
+	} else {
+		result, err = s.exec(ctx, tx,
+			"UPDATE tasks SET status = ?, version = ?, state = ?, updated = ?, wake_at = ?, place_open = ? WHERE id = ? AND version = ?",
+			string(state.Status), state.Version, string(r.state), micros(state.Updated), wakeMicros(state.WakeAt), state.PlaceOpen(), state.Task, first.Prev)
+	}
+	if err != nil {
+		return s.fail(ctx, op, err)
+	}
+	if n, err := result.RowsAffected(); err != nil {
+		return s.fail(ctx, op, err)
+	} else if n == 0 {
+		return fmt.Errorf("commit %s for task %s at version %d: %w", first.Event.Body.EventType(), state.Task, first.Prev, ErrConflict)
+	}
+	for i, d := range r.decisions {
+		if err := s.commitOne(ctx, tx, d, r.events[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// commitOne stores what a decision leads to beside the state.
 func (s *Store) commitOne(ctx context.Context, tx *sql.Tx, d Decision, enc encoded) error {
 	state := d.State
 	if d.Runtime != nil {
 		if err := s.saveRuntime(ctx, tx, *d.Runtime, d.Event.At); err != nil {
 			return err
 		}
-	}
-	result, err := s.exec(ctx, tx,
-		"UPDATE tasks SET status = ?, version = ?, state = ?, updated = ?, wake_at = ?, place_open = ? WHERE id = ? AND version = ?",
-		string(state.Status), state.Version, string(enc.state), micros(state.Updated), wakeMicros(state.WakeAt), state.PlaceOpen(), state.Task, d.Prev)
-	if err != nil {
-		return s.fail(ctx, "replace the state of a task", err)
-	}
-	if n, err := result.RowsAffected(); err != nil {
-		return s.fail(ctx, "replace the state of a task", err)
-	} else if n == 0 {
-		return fmt.Errorf("commit %s for task %s at version %d: %w", d.Event.Body.EventType(), state.Task, d.Prev, ErrConflict)
 	}
 	if err := s.appendEvent(ctx, tx, state, d.Event, enc); err != nil {
 		return err

@@ -43,7 +43,7 @@ func (s *Store) countUsage(ctx context.Context, tx *sql.Tx, state workflow.State
 			return nil // of a check or a sub-team
 		}
 		account := Account(state.Task)
-		_, err := tx.ExecContext(ctx,
+		_, err := s.exec(ctx, tx,
 			`INSERT INTO turn_usage (task, turn, attempt, account, team, agent, server, batch)
 			 VALUES (?, ?, ?, ?, ?, ?, ?, COALESCE((SELECT batch FROM tasks WHERE id = ?), '')) ON CONFLICT DO NOTHING`,
 			state.Task, b.Turn, b.Attempt, account, state.Team, nodeOf(state, b.Turn), b.Runtime.Server, account)
@@ -55,7 +55,7 @@ func (s *Store) countUsage(ctx context.Context, tx *sql.Tx, state workflow.State
 	}
 	u := e.usage
 	// An attempt that was never sent has no row, and nothing was used.
-	_, err := tx.ExecContext(ctx,
+	_, err := s.exec(ctx, tx,
 		`UPDATE turn_usage SET at = ?4, model = CASE ?5 WHEN '' THEN model ELSE ?5 END, prompt = prompt + ?6, completion = completion + ?7, total = total + ?8,
 		   cached = cached + ?9, reasoning = reasoning + ?10, requests = requests + ?11, cost = cost + ?12,
 		   unpriced = max(unpriced, ?13), reconciled = max(reconciled, ?14)

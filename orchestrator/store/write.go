@@ -81,8 +81,8 @@ func (q *writeQueue) withdraw(w *pendingWrite) bool {
 //
 // Writes that come while another transaction is being committed wait, and go
 // into the next one together: one sync of the disk makes all of them durable.
-// Each has a savepoint, so that one which fails leaves nothing behind and the
-// others are not touched. Where more than a write fails (the disk, the file)
+// One that fails leaves nothing behind and does not touch the others: they are done
+// again, and each has a savepoint then. Where more than a write fails (the disk, the file)
 // all of them are done again, each in a transaction of its own. So fn may be
 // called more than once, and what it has noted the last time counts.
 func (s *Store) write(ctx context.Context, op string, fn func(tx *sql.Tx) error) error {
@@ -118,7 +118,7 @@ func (s *Store) commitTogether(writes []*pendingWrite) {
 	}()
 	s.prepared.prepare(s.writes)
 	s.checkpoints.wrote(len(writes))
-	if len(writes) > 1 && s.tryTogether(writes) {
+	if len(writes) > 1 && (s.tryTogether(writes, false) || s.tryTogether(writes, true)) {
 		return
 	}
 	for _, w := range writes {
@@ -151,8 +151,9 @@ func (s *Store) commitAlone(w *pendingWrite) error {
 }
 
 // tryTogether is false when nothing was written, and none of the writes has ended
-// that could not be ended without the others.
-func (s *Store) tryTogether(writes []*pendingWrite) bool {
+// that could not be ended without the others. Without savepoints, which have SQLite
+// keep what was before, none of them may fail.
+func (s *Store) tryTogether(writes []*pendingWrite, savepoints bool) bool {
 	s.faults.before()
 	ctx := context.Background() // what has been begun for several is not given up for one
 	tx, err := s.writes.BeginTx(ctx, nil)
@@ -163,22 +164,26 @@ func (s *Store) tryTogether(writes []*pendingWrite) bool {
 	results := make([]error, len(writes))
 	wrote := 0
 	for i, w := range writes {
-		if _, err := s.exec(ctx, tx, "SAVEPOINT one"); err != nil {
-			return false
+		if savepoints {
+			if _, err := s.exec(ctx, tx, "SAVEPOINT one"); err != nil {
+				return false
+			}
 		}
 		results[i] = w.fn(tx)
 		switch {
 		case results[i] == nil:
 			wrote++
-		case errors.Is(results[i], ErrStorage), w.ctx.Err() != nil:
+		case !savepoints, errors.Is(results[i], ErrStorage), w.ctx.Err() != nil:
 			return false // SQLite may have given up the whole transaction
 		default:
 			if _, err := s.exec(ctx, tx, "ROLLBACK TO one"); err != nil {
 				return false
 			}
 		}
-		if _, err := s.exec(ctx, tx, "RELEASE one"); err != nil {
-			return false
+		if savepoints {
+			if _, err := s.exec(ctx, tx, "RELEASE one"); err != nil {
+				return false
+			}
 		}
 	}
 	s.faults.middle()
