@@ -108,7 +108,7 @@ func (d *daemonBackend) Submit(ctx context.Context, s submission) (workflow.Stat
 			request.Sources[name] = string(text)
 		}
 	}
-	made, err := d.Daemon.SubmitTraced(ctx, request, s.key, s.trace)
+	made, err := d.SubmitTraced(ctx, request, s.key, s.trace)
 	return made.Task, made.Created, err
 }
 

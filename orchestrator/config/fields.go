@@ -72,9 +72,9 @@ func tlsSection(t *TLS) section {
 func tokensSection(t *Tokens) section {
 	return section{name: "tokens", title: "`tokens`", about: "A token is never written into this file. A file holds nothing but the token, and should be readable by its owner alone.", fields: []field{
 		path("operator_file", "the file with the token that may do everything", aFile, &t.Operator.File),
-		variable("operator_env", "the environment variable with that token, instead of a file", &t.Operator.Env),
+		variable("operator_env", &t.Operator.Env),
 		path("read_only_file", "the file with the token that may look and change nothing", aFile, &t.ReadOnly.File),
-		variable("read_only_env", "the environment variable with that token, instead of a file", &t.ReadOnly.Env),
+		variable("read_only_env", &t.ReadOnly.Env),
 	}}
 }
 
@@ -89,7 +89,7 @@ func appServerSection(s *AppServer) section {
 			s.URL = p.serverURL(n)
 		}},
 		path("token_file", "the file with the bearer token of the server at `url`", aFile, &s.Token.File),
-		variable("token_env", "the environment variable with that token, instead of a file", &s.Token.Env),
+		variable("token_env", &s.Token.Env),
 		choice("transport", "how to connect to the server at `url`; default: `auto`", []string{"auto", "single", "split"}, &s.Transport),
 		path("scripted", "the file of a script that is played instead of a model", aFile, &s.Scripted),
 		count("max_turns", "how many turns run on it at once; default: `16`, and for the only one `limits.max_turns`", &s.MaxTurns),

@@ -107,9 +107,9 @@ func path(name, about string, want presence, target *string) field {
 	}}
 }
 
-// variable names an environment variable.
-func variable(name, about string, target *string) field {
-	return field{name: name, typ: "name", about: about, schema: object{"type": "string", "pattern": variableName.String()}, read: func(p *parser, n *yaml.Node) {
+// variable names the environment variable with a token.
+func variable(name string, target *string) field {
+	return field{name: name, typ: "name", about: "the environment variable with that token, instead of a file", schema: object{"type": "string", "pattern": variableName.String()}, read: func(p *parser, n *yaml.Node) {
 		*target = p.variable(n, name)
 	}}
 }

@@ -42,7 +42,7 @@ func tracingSection(t *Tracing) section {
 			t.Endpoint = text
 		}},
 		path("token_file", "the file with a token that is sent to it as a bearer token", aFile, &t.Token.File),
-		variable("token_env", "the environment variable with that token, instead of a file", &t.Token.Env),
+		variable("token_env", &t.Token.Env),
 		text("service", "the name of the service; default: `$OTEL_SERVICE_NAME`, else `orchestrator`", &t.Service),
 		{name: "sample", typ: "number", about: "how many of the tasks are traced, from `0` to `1`; one that is submitted with a `traceparent` does as that says. Default: what `$OTEL_TRACES_SAMPLER` says, else all", schema: object{"type": "number", "minimum": 0, "maximum": 1}, read: func(p *parser, n *yaml.Node) {
 			ratio, err := strconv.ParseFloat(n.Value, 64)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -188,6 +189,7 @@ func (f *Files) write() {
 	for _, t := range dirty {
 		lines, lost := t.take()
 		f.writeTurn(t, lines, lost)
+		runtime.Gosched() // nobody waits for it, and others have something to do
 		f.mu.Lock()
 		f.forget(t)
 		f.mu.Unlock()
