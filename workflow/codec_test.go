@@ -31,7 +31,7 @@ func TestEventCodec(t *testing.T) {
 			RunID: "run", TurnID: "turn", ToolCalls: 7, ConversationLost: true, OutputFile: "f", Model: "m", Cost: 8, Unpriced: true,
 			Handoff: "h", HandoffMessage: "hm", QuotaReset: at, ExitCode: 9, Duration: time.Second,
 		},
-		TurnUsed{Turn: 1, Attempt: 2, Branch: 3, Usage: Usage{TotalTokens: 1}, Model: "m", Cost: 2, Unpriced: true},
+		TurnUsed{Turn: 1, Attempt: 2, Node: "n", Branch: 3, Usage: Usage{TotalTokens: 1}, Model: "m", Cost: 2, Unpriced: true},
 		TurnReconciled{Turn: 1, Attempt: 2, Finding: FindingFinished, Output: "o", OutputFile: "f", Detail: "d", Usage: Usage{TotalTokens: 1}, Model: "m", Cost: 2, Unpriced: true, ConversationLost: true, KeepAsked: true},
 		TimerFired{},
 		CancelRequested{By: "ada"},

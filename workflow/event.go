@@ -133,9 +133,10 @@ type (
 	TurnUsed struct {
 		Turn    int `json:"turn"`
 		Attempt int `json:"attempt"`
-		// Branch is that of the turn.
-		Branch int   `json:"branch,omitempty"`
-		Usage  Usage `json:"usage,omitzero"`
+		// Node and Branch are those of the turn.
+		Node   string `json:"node,omitempty"`
+		Branch int    `json:"branch,omitempty"`
+		Usage  Usage  `json:"usage,omitzero"`
 		// Model, Cost and Unpriced are as in TurnFinished.
 		Model    string `json:"model,omitempty"`
 		Cost     int64  `json:"cost,omitempty"`

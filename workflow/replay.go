@@ -349,7 +349,7 @@ func (r *replaying) finish(t *replayedTurn) error {
 			b.Turn, b.Attempt = id, attempt
 			body = b
 		case TurnUsed:
-			b.Turn, b.Attempt, b.Branch = id, attempt, t.turn.Branch
+			b.Turn, b.Attempt, b.Node, b.Branch = id, attempt, t.turn.Node, t.turn.Branch
 			body = b
 		case ChildReported:
 			b.Turn, b.Attempt = id, attempt

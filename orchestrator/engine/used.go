@@ -24,7 +24,7 @@ func (e *Engine) recordUsed(ctx context.Context, rec *recorder, turn workflow.Tu
 	if usage == (workflow.Usage{}) {
 		return
 	}
-	used := workflow.TurnUsed{Turn: rec.key.turn, Attempt: rec.key.attempt, Branch: turn.Branch, Usage: usage, Model: rec.modelName()}
+	used := workflow.TurnUsed{Turn: rec.key.turn, Attempt: rec.key.attempt, Node: turn.Node, Branch: turn.Branch, Usage: usage, Model: rec.modelName()}
 	used.Cost, used.Unpriced = e.price(used.Model, used.Usage)
 	// The goroutine of a turn that was aborted must not wait for a store that is away.
 	_, err := e.applyNow(context.WithoutCancel(ctx), rec.key.task, used)

@@ -127,6 +127,8 @@ func TestTasksTurnsAndRules(t *testing.T) {
 	if k.state.Status != workflow.TaskSucceeded {
 		t.Fatalf("task: %+v", k.state.Result)
 	}
+	// Of an attempt whose end was not seen, after the end of the task.
+	k.decide(workflow.TurnUsed{Turn: 1, Attempt: 1, Node: "coder", Usage: workflow.Usage{CompletionTokens: 7, TotalTokens: 7}, Model: "m/lost", Cost: 500_000})
 	expect(t, scrapeOf(t, m), map[string]float64{
 		`tasks{state="running",team="review"}`:                                                       0,
 		`tasks{state="succeeded",team="review"}`:                                                     1,
@@ -152,6 +154,8 @@ func TestTasksTurnsAndRules(t *testing.T) {
 		`tokens_total{agent="coder",model="m/large",team="review",type="input"}`:                     20,
 		`tokens_total{agent="coder",model="m/large",team="review",type="cached_input"}`:              6,
 		`cost_usd_total{agent="coder",model="m/large",team="review"}`:                                2.5,
+		`tokens_total{agent="coder",model="m/lost",team="review",type="output"}`:                     7,
+		`cost_usd_total{agent="coder",model="m/lost",team="review"}`:                                 0.5,
 		`unpriced_turns_total{model="m/large"}`:                                                      1,
 	})
 	if len(m.given) != 0 {

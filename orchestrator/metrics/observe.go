@@ -32,12 +32,17 @@ func (m *Metrics) Decided(d engine.Decision) {
 		m.countTurn(d, body)
 	case workflow.TurnReconciled:
 		m.vecs[reconciled].add(1, d.Next.Team, string(body.Finding))
+		if turn, ok := turnOf(d.Prev, body.Turn); ok && body.Finding != workflow.FindingFinished {
+			m.countUsage(d.Next.Team, turn.Node, body.Usage, body.Model, body.Cost, body.Unpriced)
+		}
 		if body.Finding == workflow.FindingFinished {
 			m.countTurn(d, workflow.TurnFinished{
 				Turn: body.Turn, Attempt: body.Attempt, Reason: workflow.ReasonEndTurn,
 				Usage: body.Usage, Model: body.Model, Cost: body.Cost, Unpriced: body.Unpriced,
 			})
 		}
+	case workflow.TurnUsed:
+		m.countUsage(d.Next.Team, body.Node, body.Usage, body.Model, body.Cost, body.Unpriced)
 	case workflow.GateAnswered:
 		reason := workflow.ReasonRejected
 		if body.Approved {
@@ -78,25 +83,29 @@ func (m *Metrics) countTurn(d engine.Decision, f workflow.TurnFinished) {
 	if took, ok := turnTook(turn, d.Event.At); ok {
 		m.vecs[turnSeconds].observe(took, team, turn.Node, kind)
 	}
-	if turn.Kind != workflow.KindAgent {
-		return // what a sub-team used is counted where it was used
+	if turn.Kind == workflow.KindAgent { // what a sub-team used is counted where it was used
+		m.countUsage(team, turn.Node, f.Usage, f.Model, f.Cost, f.Unpriced)
 	}
+}
+
+// countUsage counts what an agent has used.
+func (m *Metrics) countUsage(team, agent string, used workflow.Usage, model string, money int64, unknown bool) {
 	for _, part := range []struct {
 		kind  string
 		count int64
 	}{
-		{"input", f.Usage.PromptTokens}, {"output", f.Usage.CompletionTokens},
-		{"cached_input", f.Usage.CachedInputTokens}, {"reasoning", f.Usage.ReasoningTokens},
+		{"input", used.PromptTokens}, {"output", used.CompletionTokens},
+		{"cached_input", used.CachedInputTokens}, {"reasoning", used.ReasoningTokens},
 	} {
 		if part.count > 0 {
-			m.vecs[tokens].add(float64(part.count), team, turn.Node, f.Model, part.kind)
+			m.vecs[tokens].add(float64(part.count), team, agent, model, part.kind)
 		}
 	}
-	if f.Cost > 0 {
-		m.vecs[cost].add(float64(f.Cost)/1e6, team, turn.Node, f.Model)
+	if money > 0 {
+		m.vecs[cost].add(float64(money)/1e6, team, agent, model)
 	}
-	if f.Unpriced {
-		m.vecs[unpriced].add(1, f.Model)
+	if unknown {
+		m.vecs[unpriced].add(1, model)
 	}
 }
 
