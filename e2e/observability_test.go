@@ -100,8 +100,8 @@ handoffs:
 		`handoff_results_total\{from="one",result="end_turn",rule="1",team="pair",to="two"\} `:      1,
 		`handoff_tokens_total\{from="one",rule="1",team="pair",to="two",type="(?:input|output)"\} `: float64(usage["one"].PromptTokens + usage["one"].CompletionTokens),
 		`handoff_latency_seconds_count `:                                                            1,
-		`app_server_up\{server="ws:[^"]+"\} `:                                                           1,
-		`app_server_turns\{server="ws:[^"]+"\} `:                                                        0,
+		`app_server_up\{server="ws:[^"]+"\} `:                                                       1,
+		`app_server_turns\{server="ws:[^"]+"\} `:                                                    0,
 		`tasks\{state="succeeded",team="pair"\} `:                                                   1,
 		`store_up `: 1,
 	} {
