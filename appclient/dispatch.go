@@ -72,6 +72,8 @@ type incoming struct {
 	takeOver *Turn
 	// lost is the turn on the connection that it is taken over from, if it is not watched alone.
 	lost *RunningTurn
+	// leave ends the following.
+	leave bool
 }
 
 // take takes in a frame of this runtime on the reader's goroutine.

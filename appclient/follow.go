@@ -81,6 +81,13 @@ func (t *RunningTurn) TakeOverFrom(turn Turn, lost *RunningTurn) {
 	t.mailbox.push(incoming{takeOver: &turn, lost: lost}, 0)
 }
 
+// Leave ends the following with ErrNotFollowed, also after TakeOver: nothing is
+// aborted. The caller must know that the turn is over.
+func (t *RunningTurn) Leave() {
+	t.standingBy.Store(false)
+	t.mailbox.push(incoming{leave: true}, 0)
+}
+
 // runFollowing follows the turn on its own goroutine.
 func (t *RunningTurn) runFollowing(ctx context.Context) {
 	l := &turnLoop{RunningTurn: t, unread: t.standingBy.Load(), client: t.session.client, asked: make(map[string]string)}

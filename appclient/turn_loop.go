@@ -143,7 +143,7 @@ func (l *turnLoop) takeAll() {
 		switch {
 		case in.takeOver != nil:
 			l.goOn(in.lost)
-		case l.unread:
+		case l.unread && !in.leave:
 			l.kept.add(in)
 			continue
 		}
@@ -174,6 +174,9 @@ func (l *turnLoop) take(in incoming) {
 		return
 	case in.takeOver != nil:
 		l.takeOver(*in.takeOver)
+		return
+	case in.leave:
+		l.failure = ErrNotFollowed
 		return
 	}
 	l.lastFrame = in.frame.ReceivedAt

@@ -83,6 +83,9 @@ func (a *attempt) standByLater(ctx context.Context, worker *appclient.Session) *
 	s := &standBy{done: make(chan struct{})}
 	s.timer = time.AfterFunc(a.r.opts.StandByAfter, func() {
 		defer close(s.done)
+		if a.r.opts.beforeStandBy != nil {
+			a.r.opts.beforeStandBy()
+		}
 		if s.observed = a.observe(ctx, worker); s.observed != nil && a.r.opts.onStandBy != nil {
 			a.r.opts.onStandBy()
 		}
@@ -123,6 +126,9 @@ func (a *attempt) follow(ctx context.Context, session *appclient.Session, turn a
 // been lost. It returns what RunTurn would.
 func (a *attempt) takeOver(ctx context.Context, o *observed, running *appclient.RunningTurn, turn appclient.Turn) (*appclient.TurnResult, error) {
 	known, lost := running.Wait(context.WithoutCancel(ctx)) // it is over
+	if err := o.session.Sync(ctx); err != nil {
+		return known, lost
+	}
 	a.log.Warn().AnErr("cause", lost).Msg("the connection was lost in a turn; it goes on, followed on the second one")
 	a.rec.Progress(engine.Progress{Kind: engine.ProgressReconcile, Text: fmt.Sprintf("%v; the turn goes on, followed on the second connection", lost)})
 	lostBefore := a.asking.connectionLost(func(request string) bool {
@@ -130,10 +136,21 @@ func (a *attempt) takeOver(ctx context.Context, o *observed, running *appclient.
 	})
 	turn.Approve = a.approveOn(lostBefore)
 	turn.OnAccepted = nil // it has been
+	idle := o.session.LoopStatus().Idle()
 	o.turn.TakeOverFrom(turn, running)
+	if idle {
+		select {
+		case <-o.turn.Done():
+		case <-time.After(a.r.opts.SettleTime):
+			o.turn.Leave() // it was over before the second connection was subscribed
+		}
+	}
 	result, err := o.turn.Wait(context.WithoutCancel(ctx))
-	if errors.Is(err, appclient.ErrNotFollowed) {
-		return known, lost // ctx ended before it was taken over
+	switch {
+	case errors.Is(err, appclient.ErrNotFollowed):
+		return known, lost // or ctx ended before it was taken over
+	case err == nil && result.StopReason == appclient.StopCancelled:
+		return known, lost // by the App Server: it had no connection for a moment
 	}
 	if err == nil && result.OK() && result.Gap {
 		return a.filled(ctx, o.session.Client(), result)

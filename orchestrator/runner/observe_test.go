@@ -2,6 +2,7 @@ package runner
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"sync"
 	"testing"
@@ -95,5 +96,43 @@ func TestApprovalOutlivesItsConnection(t *testing.T) {
 	}
 	if rec.asked() != 1 {
 		t.Errorf("asked %d times", rec.asked())
+	}
+}
+
+// A turn that the App Server has cancelled, since it had no connection for a moment, is
+// not taken for one that has ended: what became of it is found out.
+func TestSecondConnectionTooLate(t *testing.T) {
+	for name, test := range map[string]struct {
+		turn   apptest.Turn
+		settle time.Duration
+	}{
+		"its end is never told": {apptest.Turn{{Say: "half"}, {Hang: true}}, 20 * time.Millisecond},
+		"it is ended then":      {apptest.Turn{{Say: strings.Repeat("word ", 50), ChunkDelay: 100 * time.Millisecond}}, 10 * time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, script(test.turn), nil)
+			w.runner.opts.SettleTime = test.settle
+			asked := make(chan struct{})
+			once := sync.OnceFunc(func() { close(asked) })
+			w.runner.opts.beforeStandBy = func() {
+				<-asked
+				w.cutWorker(t)
+				if err := w.WaitForDisconnections(t.Context(), 1); err != nil {
+					t.Error(err)
+				}
+			}
+			rec := &recorder{}
+			rec.onProgress = func(p engine.Progress) {
+				if p.Kind == engine.ProgressText {
+					once()
+				}
+			}
+			req := request("x", nil)
+			req.Workspace = w.dir
+			finished, err := w.runner.Run(t.Context(), req, rec)
+			if lost, ok := errors.AsType[*engine.UnknownOutcomeError](err); !ok || !lost.Consumed {
+				t.Errorf("finished = %+v, %v", finished, err)
+			}
+		})
 	}
 }

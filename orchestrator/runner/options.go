@@ -76,8 +76,8 @@ type Options struct {
 	// StandByAfter is how long a turn runs before the second connection is subscribed
 	// to it, so that it goes on when the first one is lost; 2 s when zero.
 	StandByAfter time.Duration
-	// onStandBy is called when it is; nil is not called.
-	onStandBy func()
+	// beforeStandBy and onStandBy are called before and after that; nil ones are not called.
+	beforeStandBy, onStandBy func()
 	// SettleTime is how long an input that is not in its conversation is waited
 	// for before it counts as not consumed; 1 s when zero.
 	SettleTime time.Duration
