@@ -138,8 +138,8 @@ func (e *Engine) applyThen(ctx context.Context, task string, body workflow.Event
 }
 
 // applyAll is apply for several events, which are decided one after the other and
-// committed together. One that Decide refuses is left out, unless it is the last;
-// its error is returned then.
+// committed together. One that Decide refuses is left out, unless it is the last or
+// says that it must not; its error is returned then.
 func (e *Engine) applyAll(ctx context.Context, task string, proposals ...proposal) error {
 	ent := e.acquire(task)
 	defer e.release(ent)
@@ -157,6 +157,8 @@ type proposal struct {
 	then followUp
 	// runtime is stored with it; nil for none.
 	runtime *store.Runtime
+	// must says that nothing is committed where it is refused.
+	must bool
 }
 
 // decided is a proposal that was accepted.
@@ -192,7 +194,7 @@ func (e *Engine) decide(ctx context.Context, ent *entry, in Store, proposals []p
 	state := prev
 	for i, p := range proposals {
 		d, err := e.decideOne(team, state, p) //nolint:contextcheck // it is pure and takes none
-		if err != nil && i < len(proposals)-1 {
+		if err != nil && i < len(proposals)-1 && !p.must {
 			e.o.Log.Debug().Err(err).Str("task", ent.task).Msg("dropped what came too late")
 			continue
 		}

@@ -182,6 +182,14 @@ func (f *FrameTimes) over() {
 	f.engine.observing.over(f.key, at, frame)
 }
 
+// tellClaim tells that a task was taken up, which began at a time by e.clock.
+func (e *Engine) tellClaim(state workflow.State, began time.Time) {
+	if e.o.Observer != nil {
+		took := time.Since(began)
+		e.o.Observer.Claimed(Claim{Task: state.Task, Team: state.Team, Waited: max(e.now().Sub(state.Created)-took, 0), Took: took})
+	}
+}
+
 // tellStart tells that a piece of work has its slot. e.mu is held.
 func (e *Engine) tellStart(w *work) {
 	if e.o.Observer == nil {

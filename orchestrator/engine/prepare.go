@@ -163,9 +163,15 @@ func (e *Engine) preparePlace(ctx context.Context, task string) (again bool, bus
 		e.handle(ctx, task, "load the task", err)
 		return false, nil
 	}
+	began := e.clock()
 	ready, err := e.makePlace(ctx, state, team)
 	for err == nil {
-		_, err = e.apply(ctx, task, ready)
+		claims := state.Parent == nil // it is claimed at once; others are looked after before
+		proposals := []proposal{{body: ready, must: true}}
+		if claims {
+			proposals = append(proposals, proposal{body: workflow.TaskClaimed{}})
+		}
+		err = e.applyAll(ctx, task, proposals...)
 		if err == nil {
 			e.mu.Lock()
 			delete(e.placeRetries, task)
@@ -173,7 +179,11 @@ func (e *Engine) preparePlace(ctx context.Context, task string) (again bool, bus
 				e.wakeDirectories()
 			}
 			e.mu.Unlock()
-			e.claim(ctx, task)
+			if claims {
+				e.tellClaim(state, began)
+			} else {
+				e.claim(ctx, task)
+			}
 			return false, nil
 		}
 		if !errors.As(err, &busy) || e.waitsFor(task) != "" {

@@ -9,7 +9,6 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/rs/zerolog"
 
@@ -34,9 +33,8 @@ func (e *Engine) claim(ctx context.Context, task string) (unprepared bool) {
 		if state.Parent.Waits() {
 			e.tendChild(ctx, task) // cancels it where nobody waits for it any more
 		}
-		waited := e.now().Sub(state.Created)
-		if _, err = e.apply(ctx, task, workflow.TaskClaimed{}); err == nil && e.o.Observer != nil {
-			e.o.Observer.Claimed(Claim{Task: task, Team: state.Team, Waited: max(waited, 0), Took: time.Since(began)})
+		if _, err = e.apply(ctx, task, workflow.TaskClaimed{}); err == nil {
+			e.tellClaim(state, began)
 		}
 	}
 	e.handle(ctx, task, "claim the task", err)
