@@ -27,7 +27,7 @@ func (b *bench) loads() []load {
 	if b.quick {
 		return []load{{200, 1, 0}, {600, 128, 0}}
 	}
-	return []load{{100, 1, 0}, {300, 16, 0}, {600, 128, 0}, {1500, 1000, 0}, {1000, 1000, time.Second}}
+	return []load{{100, 1, 0}, {300, 16, 0}, {600, 128, 0}, {1500, 1000, 0}, {500, 250, time.Second}, {1000, 1000, time.Second}}
 }
 
 // measureHandoffs measures the cost of a handoff, and what is done in a second,
