@@ -114,8 +114,8 @@ func (e *Engine) Cancel(ctx context.Context, task, by string) (workflow.State, e
 	return e.changeAll(ctx, task, workflow.CancelRequested{By: by})
 }
 
-// Wait returns the state of a task when it has ended and, where Run is running,
-// its workspace is finished. Before that it returns
+// Wait returns the state of a task when it has ended and, where Run is running or
+// has not begun yet, its workspace is finished. Before that it returns
 // the error for which the engine cannot drive the task, ErrStopped (with the
 // reason) when Run ends, or the cause of the end of ctx.
 func (e *Engine) Wait(ctx context.Context, task string) (workflow.State, error) {
@@ -125,7 +125,7 @@ func (e *Engine) Wait(ctx context.Context, task string) (workflow.State, error) 
 		state, err := e.o.Store.Task(ctx, task)
 		e.mu.Lock()
 		broken, fatal, stopped := e.broken[task], e.fatal, e.phase == phaseStopped
-		finishing := e.o.Workspaces != nil && e.phase == phaseRunning && broken == nil && fatal == nil && state.PlaceOpen()
+		finishing := e.o.Workspaces != nil && (e.phase == phaseIdle || e.phase == phaseRunning) && broken == nil && fatal == nil && state.PlaceOpen()
 		e.mu.Unlock()
 		if err != nil || state.Status.Terminal() && !finishing {
 			return state, err
