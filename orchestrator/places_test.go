@@ -238,29 +238,11 @@ func TestAWorktreeThoughTheOrchestratorDies(t *testing.T) {
 					t.Fatal(err)
 				}
 				second, _ := newTestEngine(t, s, newPlaces(s.Dir(), true), writer{})
-				if state, err = waitFinished(t, second, s, state.Task); err != nil {
+				if state, err = second.Wait(t.Context(), state.Task); err != nil {
 					t.Fatal(err)
 				}
 				checkWhole(t, repo, s, state)
 			})
-		}
-	}
-}
-
-// waitFinished waits for a task that may have ended before the engine began.
-func waitFinished(t *testing.T, e *engine.Engine, s *store.Store, task string) (workflow.State, error) {
-	t.Helper()
-	updates := e.Subscribe(task)
-	defer updates.Close()
-	for {
-		state, err := s.Task(t.Context(), task)
-		if err != nil || state.Status.Terminal() && !state.PlaceOpen() {
-			return state, err
-		}
-		select {
-		case <-updates.Updates():
-		case <-t.Context().Done():
-			return state, t.Context().Err()
 		}
 	}
 }
