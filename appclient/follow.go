@@ -63,18 +63,17 @@ func (s *Session) followTurn(ctx context.Context, turn Turn, standBy bool) (*Run
 // the callbacks and timeouts of turn count. Tools stay with the connection that
 // served them when the turn began: the server fails their calls when that is
 // lost, and asks another one only from the next turn on. TakeOver does nothing to a turn that is over.
-func (t *RunningTurn) TakeOver(turn Turn) {
-	turn.ClientMessageID = t.id
-	turn = turn.withDefaults()
-	t.standingBy.Store(false)
-	t.mailbox.push(incoming{takeOver: &turn}, 0)
-}
+func (t *RunningTurn) TakeOver(turn Turn) { t.takeOverAs(turn, nil) }
 
 // TakeOverFrom is TakeOver from another connection, on which the turn is over because
 // that was lost: the result goes on with what was seen there. What neither
 // connection has seen is said by TurnResult.Gap.
 func (t *RunningTurn) TakeOverFrom(turn Turn, lost *RunningTurn) {
 	<-lost.done
+	t.takeOverAs(turn, lost)
+}
+
+func (t *RunningTurn) takeOverAs(turn Turn, lost *RunningTurn) {
 	turn.ClientMessageID = t.id
 	turn = turn.withDefaults()
 	t.standingBy.Store(false)

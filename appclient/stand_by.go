@@ -60,7 +60,7 @@ func (f *fold) numbered(d *Delta) bool {
 		return true
 	}
 	if last := f.numbers[d.RunID]; f.continued {
-		if f.unproven && (d.RunID != f.lastRun || d.SeqID > last+1) || d.SeqID > last+1 {
+		if d.SeqID > last+1 || f.unproven && d.RunID != f.lastRun {
 			f.result.Gap = true // a whole run may be missing, too
 		}
 		f.unproven = false
