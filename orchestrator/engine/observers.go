@@ -20,51 +20,29 @@ func Observers(list ...Observer) Observer {
 
 type observers []Observer
 
-// Decided implements Observer.
-func (all observers) Decided(d Decision) {
+func tell[T any](all observers, call func(Observer, T), what T) {
 	for _, o := range all {
-		o.Decided(d)
+		call(o, what)
 	}
 }
+
+// Decided implements Observer.
+func (all observers) Decided(d Decision) { tell(all, Observer.Decided, d) }
 
 // Claimed implements Observer.
-func (all observers) Claimed(c Claim) {
-	for _, o := range all {
-		o.Claimed(c)
-	}
-}
+func (all observers) Claimed(c Claim) { tell(all, Observer.Claimed, c) }
 
 // Started implements Observer.
-func (all observers) Started(s Start) {
-	for _, o := range all {
-		o.Started(s)
-	}
-}
+func (all observers) Started(s Start) { tell(all, Observer.Started, s) }
 
 // HandedOff implements Observer.
-func (all observers) HandedOff(h HandedOff) {
-	for _, o := range all {
-		o.HandedOff(h)
-	}
-}
+func (all observers) HandedOff(h HandedOff) { tell(all, Observer.HandedOff, h) }
 
 // Recovering implements Observer.
-func (all observers) Recovering(r Recovery) {
-	for _, o := range all {
-		o.Recovering(r)
-	}
-}
+func (all observers) Recovering(r Recovery) { tell(all, Observer.Recovering, r) }
 
 // Stored implements Observer.
-func (all observers) Stored(s Stored) {
-	for _, o := range all {
-		o.Stored(s)
-	}
-}
+func (all observers) Stored(s Stored) { tell(all, Observer.Stored, s) }
 
 // Trouble implements Observer.
-func (all observers) Trouble(t StorageTrouble) {
-	for _, o := range all {
-		o.Trouble(t)
-	}
-}
+func (all observers) Trouble(t StorageTrouble) { tell(all, Observer.Trouble, t) }
