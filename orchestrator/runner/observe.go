@@ -110,22 +110,21 @@ func (a *attempt) follow(ctx context.Context, session *appclient.Session, turn a
 		return nil, err
 	}
 	later := a.standByLater(ctx, session)
-	result, err := running.Wait(context.WithoutCancel(ctx)) // it ends with ctx by itself
+	known, err := running.Wait(context.WithoutCancel(ctx)) // it ends with ctx by itself
 	second := later.take()
 	if second == nil {
-		return result, err
+		return known, err
 	}
 	defer second.close()
 	if errors.Is(err, appclient.ErrConnectionLost) && mayTakeOver() {
-		return a.takeOver(ctx, second, running, turn)
+		return a.takeOver(ctx, second, running, turn, known, err)
 	}
-	return result, err
+	return known, err
 }
 
-// takeOver goes on with the turn on the second connection, after the first one has
-// been lost. It returns what RunTurn would.
-func (a *attempt) takeOver(ctx context.Context, o *observed, running *appclient.RunningTurn, turn appclient.Turn) (*appclient.TurnResult, error) {
-	known, lost := running.Wait(context.WithoutCancel(ctx)) // it is over
+// takeOver goes on with a turn on the second connection. What is known of it until the
+// first one was lost, and the loss, are what is returned where that does not succeed.
+func (a *attempt) takeOver(ctx context.Context, o *observed, running *appclient.RunningTurn, turn appclient.Turn, known *appclient.TurnResult, lost error) (*appclient.TurnResult, error) {
 	if err := o.session.Sync(ctx); err != nil {
 		return known, lost
 	}
