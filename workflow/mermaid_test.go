@@ -3,6 +3,8 @@ package workflow
 import (
 	"strings"
 	"testing"
+
+	"github.com/seed-e05a5b32/orchestrator/internal/golden"
 )
 
 // TestStatesDocument keeps docs/states.md equal to the tables.
@@ -31,5 +33,5 @@ has acknowledged it (of a check: that it was started; of a sub-team: that its ta
 and goes on when there is an answer or the time to answer is over.
 
 ` + "```mermaid\n" + MermaidTurn() + "```\n")
-	golden(t, "../docs/states.md", b.String())
+	golden.File(t, "../docs/states.md", b.String())
 }

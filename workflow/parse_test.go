@@ -2,7 +2,6 @@ package workflow
 
 import (
 	"errors"
-	"flag"
 	"os"
 	"path/filepath"
 	"slices"
@@ -11,25 +10,9 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/seed-e05a5b32/orchestrator/internal/golden"
 )
-
-var update = flag.Bool("update", false, "rewrite the golden files and docs/states.md")
-
-func golden(t *testing.T, path, got string) {
-	t.Helper()
-	if *update {
-		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatalf("%v (make it with: go test ./workflow -update)", err)
-	}
-	if diff := cmp.Diff(string(want), got); diff != "" {
-		t.Errorf("%s is not what was expected (-want +got):\n%s", path, diff)
-	}
-}
 
 func files(t *testing.T, pattern string) []string {
 	t.Helper()
@@ -66,7 +49,7 @@ func TestParseBad(t *testing.T) {
 					t.Errorf("place %d:%d is not in the file: %s", p.Line, p.Column, p.Message)
 				}
 			}
-			golden(t, strings.TrimSuffix(path, ".yaml")+".golden", err.Error()+"\n")
+			golden.File(t, strings.TrimSuffix(path, ".yaml")+".golden", err.Error()+"\n")
 		})
 	}
 }
@@ -87,7 +70,7 @@ func TestParseGood(t *testing.T) {
 			for _, w := range team.Warnings {
 				b.WriteString("warning: " + w.String() + "\n")
 			}
-			golden(t, strings.TrimSuffix(path, ".yaml")+".golden", b.String())
+			golden.File(t, strings.TrimSuffix(path, ".yaml")+".golden", b.String())
 		})
 	}
 }

@@ -68,6 +68,7 @@ var allowed = map[string][]string{
 	"internal/suggest":       {},
 	"internal/otlpreceiver":  {},
 	"internal/logkeys":       {},
+	"internal/golden":        {},
 	"e2e":                    {},
 	"e2e/chaos":              {},
 }
@@ -110,10 +111,10 @@ func TestImportsFollowTheLayout(t *testing.T) {
 }
 
 // TestNoProductCodeImportsTesting keeps the testing package, and with it its
-// flags, out of the binary. The conformance suite is a test library.
+// flags, out of the binary. Some packages are test libraries.
 func TestNoProductCodeImportsTesting(t *testing.T) {
 	for pkg, imports := range importsByPackage(t, filepath.Join("..", ".."), false) {
-		if pkg == "appclient/conformance" {
+		if pkg == "appclient/conformance" || pkg == "internal/golden" {
 			continue
 		}
 		if slices.Contains(imports, "testing") {

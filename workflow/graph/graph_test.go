@@ -3,7 +3,6 @@ package graph
 import (
 	"encoding/xml"
 	"errors"
-	"flag"
 	"io"
 	"os"
 	"path/filepath"
@@ -11,12 +10,9 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
-
+	"github.com/seed-e05a5b32/orchestrator/internal/golden"
 	"github.com/seed-e05a5b32/orchestrator/workflow"
 )
-
-var update = flag.Bool("update", false, "rewrite the golden files")
 
 // formats are all ways to draw a team.
 var formats = map[string]func(*workflow.Team) string{"mermaid": Mermaid, "dot": DOT, "svg": SVG}
@@ -51,18 +47,7 @@ func TestDrawings(t *testing.T) {
 			t.Run(filepath.Base(name), func(t *testing.T) {
 				t.Parallel()
 				got := draw(parse(t, path))
-				if *update {
-					if err := os.WriteFile(name, []byte(got), 0o644); err != nil {
-						t.Fatal(err)
-					}
-				}
-				want, err := os.ReadFile(name)
-				if err != nil {
-					t.Fatalf("%v (make it with -update)", err)
-				}
-				if diff := cmp.Diff(string(want), got); diff != "" {
-					t.Errorf("%s (-want +got):\n%s", name, diff)
-				}
+				golden.File(t, name, got)
 				if again := draw(parse(t, path)); again != got {
 					t.Error("drawn twice, it differs")
 				}
