@@ -55,6 +55,7 @@ type options struct {
 	letta   string
 	stored  string
 	profile string
+	load    load // the one load of handoffs that is measured; zero for all
 }
 
 func parseOptions(args []string, errOut io.Writer) (options, error) {
@@ -68,6 +69,10 @@ func parseOptions(args []string, errOut io.Writer) (options, error) {
 	flags.StringVar(&o.letta, "letta", "", "the command of the real App Server; empty leaves it out")
 	flags.StringVar(&o.stored, "results", "bench/results", "where results are stored, within the repository; empty stores none")
 	flags.StringVar(&o.profile, "profile", "", "a directory for CPU profiles of the daemon, which then runs in a child of this program")
+	flags.Func("load", "measure handoffs with this load alone: the tasks, those at once, and how long a turn takes, as 300,16,0s", func(text string) (err error) {
+		o.load, err = parseLoad(text)
+		return err
+	})
 	if err := flags.Parse(args); err != nil {
 		return o, err
 	}
@@ -80,7 +85,10 @@ func parseOptions(args []string, errOut io.Writer) (options, error) {
 		return o, fmt.Errorf("what is %q?", flags.Arg(0))
 	}
 	if o.quick {
-		o.rounds, o.stored = 1, ""
+		o.rounds = 1
+	}
+	if o.quick || o.load != (load{}) {
+		o.stored = ""
 	}
 	var err error
 	o.root, err = filepath.Abs(o.root)
@@ -141,7 +149,7 @@ func (o options) measure(ctx context.Context, out, errOut io.Writer) (err error)
 		}
 	}
 	b.say("took %s", time.Since(began).Round(time.Second))
-	if o.quick || o.stored == "" {
+	if o.stored == "" {
 		return nil
 	}
 	return b.conclude(ctx, out)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -23,7 +24,22 @@ func (l load) name() string {
 	return name + l.delay.String()
 }
 
+// parseLoad reads TASKS,AT_ONCE,TURN.
+func parseLoad(text string) (load, error) {
+	var l load
+	var turn string
+	if _, err := fmt.Sscanf(strings.ReplaceAll(text, ",", " "), "%d %d %s", &l.tasks, &l.parallel, &turn); err != nil || l.tasks < 1 || l.parallel < 1 {
+		return l, errors.New("it is three values, as 300,16,0s")
+	}
+	var err error
+	l.delay, err = time.ParseDuration(turn)
+	return l, err
+}
+
 func (b *bench) loads() []load {
+	if b.load != (load{}) {
+		return []load{b.load}
+	}
 	if b.quick {
 		return []load{{200, 1, 0}, {600, 128, 0}}
 	}
