@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strconv"
 	"sync"
@@ -254,6 +255,17 @@ func (c *Client) forget(id string) {
 
 // prepare encodes a command and makes sure that it has a request id.
 func (c *Client) prepare(command any) (data []byte, kind, id string, err error) {
+	if fields, ok := command.(map[string]any); ok && fields["request_id"] == nil {
+		if kind, _ = fields["type"].(string); kind != "" {
+			fields = maps.Clone(fields)
+			id = c.nextID()
+			fields["request_id"] = id
+			if data, err = json.Marshal(fields); err != nil {
+				return nil, "", "", fmt.Errorf("encode command: %w", err)
+			}
+			return data, kind, id, nil
+		}
+	}
 	if data, err = json.Marshal(command); err != nil {
 		return nil, "", "", fmt.Errorf("encode command: %w", err)
 	}

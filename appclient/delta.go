@@ -112,7 +112,7 @@ type wireDelta struct {
 // DecodeDelta reads the delta of a stream_delta. It never fails: what cannot be read is left zero.
 func DecodeDelta(raw json.RawMessage) Delta {
 	var w wireDelta
-	if json.Unmarshal(raw, &w) != nil {
+	if unmarshalQuickly(raw, &w, quickDelta) != nil {
 		w = looseDelta(raw)
 	}
 	d := Delta{
@@ -141,7 +141,7 @@ func DecodeDelta(raw json.RawMessage) Delta {
 		d.Partial = w.ToolCallID != "" && w.ID == "synthetic-tool-return-stream-"+w.ToolCallID
 	case DeltaUsage:
 		d.Usage = new(Usage)
-		if json.Unmarshal(raw, d.Usage) == nil {
+		if unmarshalQuickly(raw, d.Usage, quickUsage) == nil {
 			d.Usage.Requests = 1
 		}
 	case DeltaRetry:
@@ -192,8 +192,7 @@ func contentText(raw json.RawMessage) string {
 		return ""
 	}
 	if raw[0] == '"' {
-		var text string
-		take(raw, &text)
+		text, _ := words(raw)
 		return text
 	}
 	var parts []struct {

@@ -82,12 +82,12 @@ func (rt *runtimeState) take(c *Client, frame Frame) {
 	switch frame.Type {
 	case TypeLoopStatus:
 		if raw := member(frame.Raw, "loop_status"); raw != nil {
-			in.loop = &lazy[LoopStatus]{raw: raw}
+			in.loop = &lazy[LoopStatus]{raw: raw, quick: quickLoopStatus}
 			rt.loop.Store(in.loop)
 		}
 	case TypeDeviceStatus:
 		if raw := member(frame.Raw, "device_status"); raw != nil {
-			in.device = &lazy[DeviceStatus]{raw: raw, finish: func(s *DeviceStatus) { s.Raw = raw }}
+			in.device = &lazy[DeviceStatus]{raw: raw, quick: quickDeviceStatus, finish: func(s *DeviceStatus) { s.Raw = raw }}
 			rt.setDevice(in.device)
 		}
 	case TypeControlRequest:

@@ -9,6 +9,7 @@ import (
 // replaced by the next one before anybody looks.
 type lazy[T any] struct {
 	raw    json.RawMessage
+	quick  func([]byte) (T, bool)
 	finish func(*T) // completes it; nil for nothing
 
 	once  sync.Once
@@ -22,7 +23,7 @@ func (l *lazy[T]) get() *T {
 	}
 	l.once.Do(func() {
 		value := new(T)
-		if json.Unmarshal(l.raw, value) != nil {
+		if unmarshalQuickly(l.raw, value, l.quick) != nil {
 			return
 		}
 		if l.finish != nil {

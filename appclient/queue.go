@@ -76,14 +76,22 @@ func (q *queue[T]) signal() {
 	}
 }
 
-// takeAll returns everything queued, and the reason for the end once nothing more will come.
-func (q *queue[T]) takeAll() ([]T, error) {
+// takeAll returns everything queued, and the reason for the end once nothing more will
+// come. Room is what it returned before, which nobody uses any more; nil for nothing.
+func (q *queue[T]) takeAll(room []T) ([]T, error) {
+	clear(room)
+	if cap(room) > mostRoom {
+		room = nil
+	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	items := q.items
-	q.items, q.sizes, q.bytes = nil, nil, 0
+	q.items, q.sizes, q.bytes = room[:0], q.sizes[:0], 0
 	return items, q.err
 }
+
+// mostRoom is how many items there is room for in a queue that has become empty.
+const mostRoom = 16
 
 // next waits for one item.
 func (q *queue[T]) next(ctx context.Context) (T, error) {

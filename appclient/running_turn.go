@@ -172,7 +172,7 @@ func (l *turnLoop) giveBack() {
 	for _, request := range l.late {
 		rt.answerIdle(c, request)
 	}
-	left, _ := l.mailbox.takeAll()
+	left, _ := l.mailbox.takeAll(nil)
 	for _, in := range left {
 		if in.frame.Type == TypeTurnFinished {
 			rt.blocked = false

@@ -187,14 +187,13 @@ type runtimeStartAnswer struct {
 func (c *Client) adopt(frame Frame, start RuntimeStart) *Session {
 	var answer runtimeStartAnswer
 	var runtime Runtime
-	if frame.Decode(&answer) != nil || !answer.Success || isNull(answer.Runtime) ||
+	if unmarshalQuickly(frame.Raw, &answer, quickStartAnswer) != nil || !answer.Success || isNull(answer.Runtime) ||
 		json.Unmarshal(answer.Runtime, &runtime) != nil {
 		return nil
 	}
 	session := &Session{client: c, rt: c.acquire(runtime, answer.Runtime, start)}
 	session.since = session.rt.deviceCount()
-	take(answer.Agent, &session.agent)
-	take(answer.Conversation, &session.conv)
+	session.agent, session.conv = answer.Agent, answer.Conversation
 	take(answer.Created, &session.made)
 	return session
 }

@@ -11,9 +11,9 @@ import (
 type Session struct {
 	client *Client
 	rt     *runtimeState
-	agent  Agent
-	conv   Conversation
-	made   Created
+	// agent and conv are as they came: few look at them.
+	agent, conv json.RawMessage
+	made        Created
 	// since is how many device statuses had been seen when the session started.
 	since int64
 	once  sync.Once
@@ -26,10 +26,22 @@ func (s *Session) Runtime() Runtime { return s.rt.runtime }
 func (s *Session) RawRuntime() json.RawMessage { return s.rt.raw }
 
 // Agent is the agent as runtime_start returned it.
-func (s *Session) Agent() Agent { return s.agent }
+func (s *Session) Agent() (agent Agent) {
+	take(s.agent, &agent)
+	return agent
+}
+
+// Model is that of Agent.
+func (s *Session) Model() string {
+	model, _ := words(member(s.agent, "model"))
+	return model
+}
 
 // Conversation is the conversation as runtime_start returned it.
-func (s *Session) Conversation() Conversation { return s.conv }
+func (s *Session) Conversation() (conv Conversation) {
+	take(s.conv, &conv)
+	return conv
+}
 
 // Created says what runtime_start made.
 func (s *Session) Created() Created { return s.made }

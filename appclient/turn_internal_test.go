@@ -36,7 +36,7 @@ func TestQueueCountsItems(t *testing.T) {
 	for i := range 100 {
 		q.push(i, 0)
 	}
-	if items, err := q.takeAll(); len(items) != 10 || !errors.Is(err, ErrSlowConsumer) {
+	if items, err := q.takeAll(nil); len(items) != 10 || !errors.Is(err, ErrSlowConsumer) {
 		t.Errorf("%d items, %v", len(items), err)
 	}
 }

@@ -39,6 +39,8 @@ type turnLoop struct {
 	kept    keptFrames
 	failure error // ends the loop
 	ended   bool  // ends the loop too
+	// room is what was taken in last, for queue.takeAll.
+	room []incoming
 }
 
 // queuedTimeout is Turn.StartTimeout of a queued input when it is zero.
@@ -138,7 +140,8 @@ func (l *turnLoop) follow(ctx context.Context) {
 }
 
 func (l *turnLoop) takeAll() {
-	items, err := l.mailbox.takeAll()
+	items, err := l.mailbox.takeAll(l.room)
+	l.room = items
 	for _, in := range items {
 		switch {
 		case in.takeOver != nil:

@@ -93,7 +93,7 @@ func overBudget(result *appclient.TurnResult, err error, budget *engine.BudgetEr
 // sessionModel is the model that the agent of a session runs on; empty when the
 // server does not say: "local/default" only means that it chooses.
 func sessionModel(session *appclient.Session) string {
-	if model := session.Agent().Model; model != localDefault {
+	if model := session.Model(); model != localDefault {
 		return model
 	}
 	return ""
