@@ -144,7 +144,7 @@ func (w *daemonWatching) read(ctx context.Context, begun func()) error {
 			if err != nil {
 				continue // the connection is about to break; the record is in the journal
 			}
-			u.Record = &engine.Record{Seq: e.record.Seq, Event: e.record.Event, Effects: e.record.Effects, State: state}
+			u.Record = &engine.Record{Seq: e.record.Seq, Event: e.record.Event, Effects: e.record.Effects, State: &state}
 		}
 		select {
 		case w.updates <- u:

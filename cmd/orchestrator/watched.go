@@ -61,7 +61,7 @@ func (d *drive) report(u engine.Update) (committed bool) {
 		if u.Record.Seq <= d.seq[u.Task] {
 			return false
 		}
-		d.seq[u.Task], d.family[u.Task] = u.Record.Seq, u.Record.State
+		d.seq[u.Task], d.family[u.Task] = u.Record.Seq, *u.Record.State
 		d.reporter.record(store.Record{Task: u.Task, Seq: u.Record.Seq, Event: u.Record.Event, Effects: u.Record.Effects})
 		return true
 	case u.Progress != nil:

@@ -25,7 +25,7 @@ type entry struct {
 	// mu is held while a decision is committed, and so as long as the store is unavailable.
 	mu     taskLock
 	loaded bool // guarded by mu, as is state
-	state  workflow.State
+	state  *workflow.State
 	// seen is the state that was committed last, for those who must not wait; nil before it is loaded.
 	seen atomic.Pointer[workflow.State]
 
@@ -35,10 +35,10 @@ type entry struct {
 	reporting taskLock
 }
 
-// set notes the state that is stored. mu is held.
-func (ent *entry) set(state workflow.State) {
+// set notes the state that is stored, which is not changed from then on. mu is held.
+func (ent *entry) set(state *workflow.State) {
 	ent.state, ent.loaded = state, true
-	ent.seen.Store(&state)
+	ent.seen.Store(state)
 }
 
 // taskLock is a mutex for which one need not wait.
@@ -164,7 +164,6 @@ type proposal struct {
 // decided is a proposal that was accepted.
 type decided struct {
 	store.Decision
-	prev workflow.State
 	then followUp
 }
 
@@ -190,16 +189,16 @@ func (e *Engine) decide(ctx context.Context, ent *entry, in Store, proposals []p
 	if err != nil {
 		return workflow.State{}, err
 	}
-	var all []decided
+	all := make([]decided, 0, len(proposals))
 	state := prev
 	for i, p := range proposals {
-		d, err := e.decideOne(team, state, p) //nolint:contextcheck // it is pure and takes none
+		d, err := e.decideOne(team, state, p)
 		if err != nil && i < len(proposals)-1 && !p.must {
 			e.o.Log.Debug().Err(err).Str("task", ent.task).Msg("dropped what came too late")
 			continue
 		}
 		if err != nil {
-			return prev, fmt.Errorf("decide %s for task %s: %w", p.body.EventType(), ent.task, err)
+			return *prev, fmt.Errorf("decide %s for task %s: %w", p.body.EventType(), ent.task, err)
 		}
 		all, state = append(all, d), d.State
 	}
@@ -208,25 +207,25 @@ func (e *Engine) decide(ctx context.Context, ent *entry, in Store, proposals []p
 	began := e.clock()
 	if err := commit(context.WithoutCancel(ctx), in, all); err != nil {
 		e.storeFailed(err)
-		return prev, err
+		return *prev, err
 	}
 	for _, d := range all {
 		ent.set(d.State)
-		e.decided(d.prev, d.State, d.Event, d.Effects, began)
-		e.follow(ent, d.prev, d.State, d.Event, d.Effects)
+		e.decided(d.Was, d.State, d.Event, d.Effects, began)
+		e.follow(ent, d.Was, d.State, d.Event, d.Effects)
 		if d.then != nil {
-			d.then(d.Event.Body, d.State, d.Effects)
+			d.then(d.Event.Body, *d.State, d.Effects)
 		}
 	}
-	return state, nil
+	return *state, nil
 }
 
 // decideOne decides about one event.
-func (e *Engine) decideOne(team *workflow.Team, prev workflow.State, p proposal) (decided, error) {
+func (e *Engine) decideOne(team *workflow.Team, prev *workflow.State, p proposal) (decided, error) {
 	body := e.redacted(p.body)
 	switch b := body.(type) {
 	case workflow.QuestionAsked:
-		body = workflow.AskedBefore(prev, b)
+		body = workflow.AskedBefore(*prev, b)
 	case workflow.TurnReconciled:
 		b.KeepAsked = true
 		body = b
@@ -238,9 +237,9 @@ func (e *Engine) decideOne(team *workflow.Team, prev workflow.State, p proposal)
 	if event.At.Before(prev.Updated) {
 		event.At = prev.Updated // the clock was set back; a journal's times never go back
 	}
-	next, effects, err := workflow.Decide(team, prev, event)
+	next, effects, err := workflow.Decide(team, *prev, event)
 	return decided{
-		Decision: store.Decision{Prev: prev.Version, Was: &prev, State: next, Event: event, Effects: effects, Runtime: p.runtime}, prev: prev, then: p.then,
+		Decision: store.Decision{Prev: prev.Version, Was: prev, State: &next, Event: event, Effects: effects, Runtime: p.runtime}, then: p.then,
 	}, err
 }
 
@@ -267,20 +266,20 @@ func (e *Engine) refuse() error {
 }
 
 // load returns the state and the team of a task. ent.mu is held.
-func (e *Engine) load(ctx context.Context, ent *entry, in Store) (workflow.State, *workflow.Team, error) {
+func (e *Engine) load(ctx context.Context, ent *entry, in Store) (*workflow.State, *workflow.Team, error) {
 	if !ent.loaded {
 		state, err := in.Task(ctx, ent.task)
 		if err != nil {
-			return workflow.State{}, nil, err
+			return nil, nil, err
 		}
 		if state.Task != ent.task { // the store takes an abbreviation, which must not change another task
-			return workflow.State{}, nil, fmt.Errorf("task %q: %w", ent.task, store.ErrNotFound)
+			return nil, nil, fmt.Errorf("task %q: %w", ent.task, store.ErrNotFound)
 		}
-		ent.set(state)
+		ent.set(&state)
 	}
 	team, err := e.teams.get(ctx, in, ent.state.Revision)
 	if err != nil {
-		return workflow.State{}, nil, fmt.Errorf("load the team of task %s: %w", ent.task, err)
+		return nil, nil, fmt.Errorf("load the team of task %s: %w", ent.task, err)
 	}
 	return ent.state, team, nil
 }
@@ -289,7 +288,14 @@ func (e *Engine) load(ctx context.Context, ent *entry, in Store) (workflow.State
 func (e *Engine) current(ctx context.Context, ent *entry) (workflow.State, *workflow.Team, error) {
 	ent.mu.Lock()
 	defer ent.mu.Unlock()
-	return e.load(ctx, ent, e.o.Store)
+	return loaded(e.load(ctx, ent, e.o.Store))
+}
+
+func loaded(state *workflow.State, team *workflow.Team, err error) (workflow.State, *workflow.Team, error) {
+	if err != nil {
+		return workflow.State{}, nil, err
+	}
+	return *state, team, nil
 }
 
 // peek is current for those who must not wait for the store: it returns the
@@ -303,7 +309,7 @@ func (e *Engine) peek(ctx context.Context, ent *entry) (workflow.State, *workflo
 		return workflow.State{}, nil, store.ErrUnavailable
 	}
 	defer ent.mu.Unlock()
-	return e.load(ctx, ent, e.raw)
+	return loaded(e.load(ctx, ent, e.raw))
 }
 
 // teamCache keeps parsed revisions by hash. Teams are immutable and few.

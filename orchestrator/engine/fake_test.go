@@ -395,7 +395,7 @@ func record(t testing.TB, s *store.Store, sub *Subscription, task string, fits f
 	if state, err := s.Task(t.Context(), task); err == nil && fits(state) {
 		return state
 	}
-	return await(t, sub, func(u Update) bool { return u.Task == task && u.Record != nil && fits(u.Record.State) }).Record.State
+	return *await(t, sub, func(u Update) bool { return u.Task == task && u.Record != nil && fits(*u.Record.State) }).Record.State
 }
 
 func openGate(state workflow.State) int {

@@ -10,7 +10,7 @@ import (
 
 // follow publishes a committed decision and starts what it calls for. It is
 // called in the order of the decisions on a task: ent.mu is held.
-func (e *Engine) follow(ent *entry, prev, next workflow.State, event workflow.Event, effects []workflow.Effect) {
+func (e *Engine) follow(ent *entry, prev, next *workflow.State, event workflow.Event, effects []workflow.Effect) {
 	e.hub.publish(Update{Task: ent.task, Record: &Record{Seq: next.Version, Event: event, Effects: effects, State: next}})
 	if next.Status.Terminal() { // and when its workspace is finished
 		e.hub.ended(ent.task)
@@ -27,13 +27,13 @@ func (e *Engine) follow(ent *entry, prev, next workflow.State, event workflow.Ev
 			e.deliver(ent.task, effect)
 		}
 	}
-	e.dropUnwanted(prev, next)
-	e.followChildren(prev, next)
-	e.followPlace(prev, next)
-	for _, rt := range givenBack(prev, next) {
+	e.dropUnwanted(*prev, *next)
+	e.followChildren(*prev, *next)
+	e.followPlace(*prev, *next)
+	for _, rt := range givenBack(*prev, *next) {
 		e.unblock(rt)
 	}
-	e.enqueuePending(next)
+	e.enqueuePending(*next)
 	if e.drives(ent.task) && !next.WakeAt.IsZero() && !next.WakeAt.Equal(prev.WakeAt) {
 		e.lookAtTimers()
 	}

@@ -43,16 +43,16 @@ func (e *Engine) clock() time.Time {
 }
 
 // decided tells of a committed decision, which e.clock was asked about before.
-func (e *Engine) decided(prev, next workflow.State, event workflow.Event, effects []workflow.Effect, began time.Time) {
+func (e *Engine) decided(prev, next *workflow.State, event workflow.Event, effects []workflow.Effect, began time.Time) {
 	if e.o.Observer != nil {
 		e.tellDecision(prev, next, event, effects, began)
 	}
 }
 
 // tellDecision is a function of its own so that what escapes in it costs nothing where nobody observes.
-func (e *Engine) tellDecision(prev, next workflow.State, event workflow.Event, effects []workflow.Effect, began time.Time) {
-	e.o.Observer.Decided(Decision{Prev: &prev, Next: &next, Event: event, Effects: effects, Began: began, Took: time.Since(began)})
-	e.observing.follow(&prev, &next, event, effects)
+func (e *Engine) tellDecision(prev, next *workflow.State, event workflow.Event, effects []workflow.Effect, began time.Time) {
+	e.o.Observer.Decided(Decision{Prev: prev, Next: next, Event: event, Effects: effects, Began: began, Took: time.Since(began)})
+	e.observing.follow(prev, next, event, effects)
 }
 
 // follow notes what hands over to which turns at once.

@@ -182,7 +182,7 @@ func TestNoObserverCostsNothing(t *testing.T) {
 	var event workflow.Event
 	w := &work{}
 	if n := testing.AllocsPerRun(100, func() {
-		e.decided(state, state, event, nil, e.clock())
+		e.decided(&state, &state, event, nil, e.clock())
 		e.tellStart(w)
 		e.tellRecovery(w, RecoveryLost)
 		frames := e.frameTimes(w.key)

@@ -151,7 +151,7 @@ func (e *Engine) goOnFrom(ctx context.Context, team *workflow.Team, origin workf
 	for i, r := range records {
 		journal[i] = workflow.Recorded{Seq: r.Seq, Event: r.Event, Effects: r.Effects}
 	}
-	begin, err := workflow.BeginningAt(team, journal, origin) //nolint:contextcheck // it is pure and takes none
+	begin, err := workflow.BeginningAt(team, journal, origin)
 	if err != nil {
 		return workflow.State{}, false, err
 	}

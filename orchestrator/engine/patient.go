@@ -29,7 +29,7 @@ func (p patientStore) CommitAll(ctx context.Context, decisions []store.Decision)
 	again := false
 	return p.e.persist(ctx, func() error {
 		err := p.e.raw.CommitAll(ctx, decisions)
-		if again && errors.Is(err, store.ErrConflict) && p.stored(ctx, decisions[len(decisions)-1].State) {
+		if again && errors.Is(err, store.ErrConflict) && p.stored(ctx, *decisions[len(decisions)-1].State) {
 			return nil
 		}
 		again = again || errors.Is(err, store.ErrUnavailable)

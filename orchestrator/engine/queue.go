@@ -185,13 +185,20 @@ func (e *Engine) pump() {
 
 // doClaim claims a task. give, which is called with e.mu held, gives back the slot.
 func (e *Engine) doClaim(ctx context.Context, task string, give func()) {
+	ent := e.acquire(task)
+	defer e.release(ent)
 	unprepared := e.claim(ctx, task)
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if unprepared {
-		// It counts as a task that has something to do, and holds no slot.
+		// It counts as a task that has something to do, and holds no slot. The entry is
+		// held until then, so that the task is read once.
 		e.ready.force(task, e.unclaimed[task].of)
-		e.spawn(func(ctx context.Context) { e.prepare(ctx, task) })
+		ent := e.acquireLocked(task)
+		e.spawn(func(ctx context.Context) {
+			defer e.release(ent)
+			e.prepare(ctx, task)
+		})
 	} else {
 		delete(e.unclaimed, task)
 	}

@@ -104,7 +104,7 @@ func TestNoSecretIsStoredOrShown(t *testing.T) {
 				}
 			}
 		}
-		if gate := openGate(state); gate != 0 && !shown[-gate] {
+		if gate := openGate(*state); gate != 0 && !shown[-gate] {
 			shown[-gate] = true
 			if _, err := e.AnswerGate(t.Context(), made.Task, gate, true, "ada", "the password is "+secret); err != nil {
 				t.Error(err)

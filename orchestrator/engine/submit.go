@@ -96,10 +96,11 @@ func (e *Engine) create(ctx context.Context, in Store, team *workflow.Team, body
 		state, err = in.Task(ctx, got)
 		return state, false, err
 	}
-	ent.set(state)
+	ent.set(&state)
 	e.joinsRun(id, body.Batch)
-	e.decided(workflow.State{}, state, event, effects, began)
-	e.follow(ent, workflow.State{}, state, event, effects)
+	before := &workflow.State{}
+	e.decided(before, &state, event, effects, began)
+	e.follow(ent, before, &state, event, effects)
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.enqueueTask(id, originOf(state))

@@ -33,7 +33,7 @@ type Record struct {
 	Event   workflow.Event
 	Effects []workflow.Effect
 	// State is the state after the event.
-	State workflow.State
+	State *workflow.State
 }
 
 // TurnProgress is a live observation of a running turn. It is not stored.

@@ -98,7 +98,7 @@ func react(t testing.TB, e *Engine, s *store.Store, task string, fn func(workflo
 		defer close(done)
 		for u := range sub.Updates() {
 			if u.Record != nil {
-				call(u.Record.State)
+				call(*u.Record.State)
 			}
 		}
 	}()
@@ -242,7 +242,7 @@ handoffs:
 		d := run(t, e)
 		id := e.mustSubmit(t, parseFiles(t, map[string]string{"team.yaml": both, "part.yaml": part}))
 		sub := e.Subscribe(id)
-		state := await(t, sub, func(u Update) bool {
+		state := *await(t, sub, func(u Update) bool {
 			runs := func(turn workflow.Turn) bool { return turn.ChildStatus != workflow.TaskPaused }
 			return u.Record != nil && u.Record.State.Status == workflow.TaskPaused && !slices.ContainsFunc(u.Record.State.Turns, runs)
 		}).Record.State

@@ -171,7 +171,7 @@ func (n *Notifier) await(ctx context.Context, timer engine.Timer, happened <-cha
 			if !open {
 				return nil
 			}
-			if r := update.Record; r != nil && len(store.Notices(r.State, r.Event, r.Effects)) > 0 {
+			if r := update.Record; r != nil && len(store.Notices(*r.State, r.Event, r.Effects)) > 0 {
 				return happened
 			}
 		}

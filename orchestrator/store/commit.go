@@ -6,7 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"time"
+	"slices"
 
 	"github.com/seed-e05a5b32/orchestrator/workflow"
 )
@@ -17,15 +17,15 @@ type encoded struct {
 }
 
 func encode(state workflow.State, event workflow.Event, effects []workflow.Effect) (encoded, error) {
-	out, err := encodeEvent(state, event, effects)
+	out, err := encodeEvent(&state, event, effects)
 	if err != nil {
 		return encoded{}, err
 	}
-	out.state, err = encodeState(state)
+	out.state, err = encodeState(&state)
 	return out, err
 }
 
-func encodeState(state workflow.State) ([]byte, error) {
+func encodeState(state *workflow.State) ([]byte, error) {
 	data, err := json.Marshal(state)
 	if err != nil {
 		return nil, fmt.Errorf("encode the state of task %s: %w", state.Task, err)
@@ -34,7 +34,7 @@ func encodeState(state workflow.State) ([]byte, error) {
 }
 
 // encodeEvent leaves the state out.
-func encodeEvent(state workflow.State, event workflow.Event, effects []workflow.Effect) (encoded, error) {
+func encodeEvent(state *workflow.State, event workflow.Event, effects []workflow.Effect) (encoded, error) {
 	var out encoded
 	var err error
 	if out.event, err = json.Marshal(event); err != nil {
@@ -88,7 +88,7 @@ func (s *Store) Create(ctx context.Context, state workflow.State, event workflow
 		if err := s.shareDirectory(ctx, tx, state); err != nil {
 			return err
 		}
-		if err := s.appendEvent(ctx, tx, state, event, enc); err != nil {
+		if err := s.appendEvent(ctx, tx, &state, event, enc); err != nil {
 			return err
 		}
 		return s.notice(ctx, tx, Notices(state, event, effects))
@@ -103,12 +103,10 @@ func (s *Store) Create(ctx context.Context, state workflow.State, event workflow
 type Decision struct {
 	// Prev is the version that the task must have before.
 	Prev int64
-	// Was is the state of that version, where the caller has it: what has not changed
-	// need not be written.
-	Was     *workflow.State
-	State   workflow.State
-	Event   workflow.Event
-	Effects []workflow.Effect
+	// Was is the state of that version, and State the next one.
+	Was, State *workflow.State
+	Event      workflow.Event
+	Effects    []workflow.Effect
 	// Runtime, where it is not nil, is stored with it, as SaveRuntime would at the
 	// time of the event.
 	Runtime *Runtime
@@ -120,7 +118,11 @@ type Decision struct {
 // Likewise the directory that WorkspaceReady takes and the end of the task gives back.
 // Errors: ErrConflict, ErrConversationBusy, ErrDirectoryBusy, ErrStorage.
 func (s *Store) Commit(ctx context.Context, prev int64, state workflow.State, event workflow.Event, effects []workflow.Effect) error {
-	return s.CommitAll(ctx, []Decision{{Prev: prev, State: state, Event: event, Effects: effects}})
+	was, err := s.state(ctx, state.Task)
+	if err != nil {
+		return err
+	}
+	return s.CommitAll(ctx, []Decision{{Prev: prev, Was: &was, State: &state, Event: event, Effects: effects}})
 }
 
 // CommitAll is Commit for several decisions, one after the other, of which all or
@@ -174,7 +176,7 @@ func (s *Store) replace(ctx context.Context, tx *sql.Tx, r replacement) error {
 	first, state := r.decisions[0], r.decisions[len(r.decisions)-1].State
 	var result sql.Result
 	var err error
-	if was := first.Was; was != nil && was.Status == state.Status && was.WakeAt.Equal(state.WakeAt) && was.PlaceOpen() == state.PlaceOpen() {
+	if was := first.Was; was.Status == state.Status && was.WakeAt.Equal(state.WakeAt) && was.PlaceOpen() == state.PlaceOpen() {
 		// SQLite writes the indexes of all columns that are set, whatever to.
 		result, err = s.exec(ctx, tx, "UPDATE tasks SET version = ?, state = ?, updated = ? WHERE id = ? AND version = ?",
 			state.Version, string(r.state), micros(state.Updated), state.Task, first.Prev)
@@ -202,7 +204,8 @@ func (s *Store) replace(ctx context.Context, tx *sql.Tx, r replacement) error {
 // commitOne stores what a decision leads to beside the state.
 func (s *Store) commitOne(ctx context.Context, tx *sql.Tx, d Decision, enc encoded) error {
 	state := d.State
-	if d.Runtime != nil {
+	_, sends := d.Event.Body.(workflow.TurnSending)
+	if d.Runtime != nil && !sends { // else it is stored with the conversation that is taken
 		if err := s.saveRuntime(ctx, tx, *d.Runtime, d.Event.At); err != nil {
 			return err
 		}
@@ -213,55 +216,63 @@ func (s *Store) commitOne(ctx context.Context, tx *sql.Tx, d Decision, enc encod
 	if err := s.markDirectories(ctx, tx, state, d.Event); err != nil {
 		return err
 	}
-	if err := s.notice(ctx, tx, Notices(state, d.Event, d.Effects)); err != nil {
+	if err := s.notice(ctx, tx, Notices(*state, d.Event, d.Effects)); err != nil {
 		return err
 	}
 	if err := s.countUsage(ctx, tx, state, d.Event); err != nil {
 		return err
 	}
-	return s.markConversations(ctx, tx, state, d.Event)
+	return s.markConversations(ctx, tx, d)
 }
 
-func (s *Store) appendEvent(ctx context.Context, tx *sql.Tx, state workflow.State, event workflow.Event, enc encoded) error {
-	_, err := s.exec(ctx, tx, "INSERT INTO events (rowid, task, seq, at, type, event, effects) VALUES (1 + "+lastPosition+", ?, ?, ?, ?, ?, ?)",
-		state.Task, state.Version, micros(event.At), event.Body.EventType(), string(enc.event), string(enc.effects))
+func (s *Store) appendEvent(ctx context.Context, tx *sql.Tx, state *workflow.State, event workflow.Event, enc encoded) error {
+	s.position++
+	_, err := s.exec(ctx, tx, "INSERT INTO events (rowid, task, seq, at, type, event, effects) VALUES (?, ?, ?, ?, ?, ?, ?)",
+		s.position, state.Task, state.Version, micros(event.At), event.Body.EventType(), string(enc.event), string(enc.effects))
 	return s.fail(ctx, "append event", err)
 }
 
 // markConversations keeps one turn at a time in a conversation.
-func (s *Store) markConversations(ctx context.Context, tx *sql.Tx, state workflow.State, event workflow.Event) error {
-	switch body := event.Body.(type) {
-	case workflow.TaskSubmitted, workflow.TaskClaimed, workflow.TurnAccepted, workflow.TurnUsed, workflow.QuestionAsked,
-		workflow.ProgressReported, workflow.TaskSpawned, workflow.WorkspaceWaits, workflow.WorkspacePreparing, workflow.WorkspaceReady,
-		workflow.WorkspaceRestored, workflow.WorkspaceSaved, workflow.WorkspacePublishing, workflow.WorkspacePublished,
-		workflow.PublishRequested, workflow.WorkspaceFinished:
-		return nil // none of these begins or ends a sent turn
+func (s *Store) markConversations(ctx context.Context, tx *sql.Tx, d Decision) error {
+	lost := false
+	switch body := d.Event.Body.(type) {
 	case workflow.TurnSending:
 		if body.Runtime == (workflow.Runtime{}) {
 			return nil // of a check or a sub-team
 		}
-		if err := s.shareConversation(ctx, tx, state, body); err != nil {
+		if err := s.shareConversation(ctx, tx, d.State, body); err != nil {
 			return err
 		}
-		return s.takeConversation(ctx, tx, body.Runtime, ActiveTurn{Task: state.Task, Turn: body.Turn, Attempt: body.Attempt}, event.At)
+		return s.takeConversation(ctx, tx, body, d)
 	case workflow.TurnFinished:
-		return errors.Join(s.loseShared(ctx, tx, state, body.ConversationLost), s.giveBackConversations(ctx, tx, state))
+		lost = body.ConversationLost
 	case workflow.TurnReconciled:
-		return errors.Join(s.loseShared(ctx, tx, state, body.ConversationLost), s.giveBackConversations(ctx, tx, state))
-	default:
-		return s.giveBackConversations(ctx, tx, state)
+		lost = body.ConversationLost
 	}
+	if err := s.loseShared(ctx, tx, d.State, lost); err != nil {
+		return err
+	}
+	return s.giveBackConversations(ctx, tx, d)
 }
 
-func (s *Store) takeConversation(ctx context.Context, tx *sql.Tx, rt workflow.Runtime, turn ActiveTurn, at time.Time) error {
+// takeConversation marks the conversation, and stores what the runtime was started
+// for. A row that is held has the holder in task as well, which has an index.
+func (s *Store) takeConversation(ctx context.Context, tx *sql.Tx, sending workflow.TurnSending, d Decision) error {
 	const op = "take the conversation"
-	started := micros(at)
+	rt := Runtime{Runtime: sending.Runtime, Task: d.State.Task}
+	set := ""
+	if d.Runtime != nil {
+		rt = *d.Runtime
+		set = "cwd = excluded.cwd, mode = excluded.mode, role = excluded.role, agent = excluded.agent, raw = excluded.raw, last_started = excluded.last_started, "
+	}
+	at := micros(d.Event.At)
 	result, err := s.exec(ctx, tx,
 		`INSERT INTO runtimes (server, agent_id, conversation_id, cwd, mode, role, agent, task, raw, first_started, last_started, active_task, active_turn, active_attempt)
-		 VALUES (?, ?, ?, '', '', '', '', ?, x'', ?, ?, ?, ?, ?)
-		 ON CONFLICT DO UPDATE SET active_task = excluded.active_task, active_turn = excluded.active_turn, active_attempt = excluded.active_attempt
+		 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+		 ON CONFLICT DO UPDATE SET `+set+`task = excluded.task, active_task = excluded.active_task, active_turn = excluded.active_turn, active_attempt = excluded.active_attempt
 		 WHERE runtimes.active_task IS NULL OR (runtimes.active_task = excluded.active_task AND runtimes.active_turn = excluded.active_turn)`,
-		rt.Server, rt.AgentID, rt.ConversationID, turn.Task, started, started, turn.Task, turn.Turn, turn.Attempt)
+		rt.Server, rt.AgentID, rt.ConversationID, rt.CWD, rt.Mode, rt.Role, rt.Agent, d.State.Task, append([]byte{}, rt.Raw...), at, at,
+		d.State.Task, sending.Turn, sending.Attempt)
 	if err != nil {
 		return s.fail(ctx, op, err)
 	}
@@ -270,7 +281,7 @@ func (s *Store) takeConversation(ctx context.Context, tx *sql.Tx, rt workflow.Ru
 	} else if n > 0 {
 		return nil
 	}
-	busy := &BusyError{Runtime: rt}
+	busy := &BusyError{Runtime: sending.Runtime}
 	err = tx.QueryRowContext(ctx,
 		"SELECT active_task, active_turn, active_attempt FROM runtimes WHERE server = ? AND agent_id = ? AND conversation_id = ?",
 		rt.Server, rt.AgentID, rt.ConversationID).Scan(&busy.Holder.Task, &busy.Holder.Turn, &busy.Holder.Attempt)
@@ -280,24 +291,25 @@ func (s *Store) takeConversation(ctx context.Context, tx *sql.Tx, rt workflow.Ru
 	return busy
 }
 
-// giveBackConversations clears the marks of this task that no live turn of the
-// state backs. It reads the state rather than the event, so that whatever ends
-// a turn (its answer, a cancelled task, a rule) gives the conversation back.
-func (s *Store) giveBackConversations(ctx context.Context, tx *sql.Tx, state workflow.State) error {
-	held := []int{}
-	for _, turn := range state.Turns {
-		if holdsConversation(turn) {
-			held = append(held, turn.ID)
+// giveBackConversations clears the marks of turns that do not hold their conversation
+// any more. It compares the states rather than look at the event, so that whatever
+// ends a turn (its answer, a cancelled task, a rule) gives the conversation back.
+func (s *Store) giveBackConversations(ctx context.Context, tx *sql.Tx, d Decision) error {
+	for _, turn := range d.Was.Turns {
+		if turn.Runtime == (workflow.Runtime{}) || !holdsConversation(turn) || slices.ContainsFunc(d.State.Turns, func(t workflow.Turn) bool {
+			return t.ID == turn.ID && holdsConversation(t)
+		}) {
+			continue
+		}
+		_, err := s.exec(ctx, tx,
+			`UPDATE runtimes SET active_task = NULL, active_turn = NULL, active_attempt = NULL
+			 WHERE server = ? AND agent_id = ? AND conversation_id = ? AND active_task = ? AND active_turn = ?`,
+			turn.Runtime.Server, turn.Runtime.AgentID, turn.Runtime.ConversationID, d.State.Task, turn.ID)
+		if err != nil {
+			return s.fail(ctx, "give the conversation back", err)
 		}
 	}
-	list, err := json.Marshal(held)
-	if err != nil {
-		return fmt.Errorf("encode turn numbers: %w", err)
-	}
-	_, err = s.exec(ctx, tx,
-		`UPDATE runtimes SET active_task = NULL, active_turn = NULL, active_attempt = NULL
-		 WHERE active_task = ? AND active_turn NOT IN (SELECT value FROM json_each(?))`, state.Task, string(list))
-	return s.fail(ctx, "give the conversation back", err)
+	return nil
 }
 
 // optional is NULL for an empty text.

@@ -51,7 +51,7 @@ func family(task string) string {
 }
 
 // markDirectories keeps tasks out of each other's directories.
-func (s *Store) markDirectories(ctx context.Context, tx *sql.Tx, state workflow.State, event workflow.Event) error {
+func (s *Store) markDirectories(ctx context.Context, tx *sql.Tx, state *workflow.State, event workflow.Event) error {
 	if state.Status.Terminal() {
 		_, err := s.exec(ctx, tx, "DELETE FROM workspace_locks WHERE task = ?", state.Task)
 		return s.fail(ctx, "give the directory back", err)

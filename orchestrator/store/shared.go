@@ -25,7 +25,7 @@ func (s *Store) SharedConversation(ctx context.Context, team, agent string) (wor
 // shareConversation notes the first conversation of an agent that shares one. A
 // turn that comes with another one was prepared at the same time: it is refused
 // as if that one were busy, and finds it the next time.
-func (s *Store) shareConversation(ctx context.Context, tx *sql.Tx, state workflow.State, body workflow.TurnSending) error {
+func (s *Store) shareConversation(ctx context.Context, tx *sql.Tx, state *workflow.State, body workflow.TurnSending) error {
 	const op = "share the conversation"
 	i := slices.IndexFunc(state.Turns, func(t workflow.Turn) bool { return t.ID == body.Turn })
 	if i < 0 || !strings.HasSuffix(state.Turns[i].Conversation, "!shared") {
@@ -52,7 +52,7 @@ func (s *Store) shareConversation(ctx context.Context, tx *sql.Tx, state workflo
 
 // loseShared forgets shared conversations of a team that no live turn and no
 // entry of the state backs any more, after one was lost.
-func (s *Store) loseShared(ctx context.Context, tx *sql.Tx, state workflow.State, lost bool) error {
+func (s *Store) loseShared(ctx context.Context, tx *sql.Tx, state *workflow.State, lost bool) error {
 	if !lost {
 		return nil
 	}

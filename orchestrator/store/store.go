@@ -53,6 +53,9 @@ type Store struct {
 	stateOf  *sql.Stmt
 	queue    writeQueue
 	prepared preparedStatements
+	// position is the last that was given to an event, also to one that was not
+	// committed; guarded by writing.
+	position int64
 	// checkpoints is nil when open for reading only.
 	checkpoints *checkpointer
 	closed      atomic.Bool
@@ -101,6 +104,9 @@ func Open(ctx context.Context, o Options) (_ *Store, err error) {
 		return nil, s.fail(ctx, "open the store", err)
 	}
 	if err := s.prepareReads(ctx); err != nil {
+		return nil, err
+	}
+	if s.position, err = s.LastPosition(ctx); err != nil {
 		return nil, err
 	}
 	return s, s.fail(ctx, "open the store", s.startCheckpoints()) //nolint:contextcheck // they end with the store

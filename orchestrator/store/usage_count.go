@@ -36,17 +36,18 @@ func usageOf(body workflow.EventBody) (usageEvent, bool) {
 
 // countUsage notes which attempts were sent to App Servers, and what they have
 // used. Migration 10 does the same with the journals of earlier versions.
-func (s *Store) countUsage(ctx context.Context, tx *sql.Tx, state workflow.State, event workflow.Event) error {
+func (s *Store) countUsage(ctx context.Context, tx *sql.Tx, state *workflow.State, event workflow.Event) error {
 	const op = "count what the turn has used"
 	if b, ok := event.Body.(workflow.TurnSending); ok {
 		if b.Runtime == (workflow.Runtime{}) {
 			return nil // of a check or a sub-team
 		}
 		account := Account(state.Task)
+		batch := sql.NullString{String: state.Batch, Valid: account == state.Task}
 		_, err := s.exec(ctx, tx,
-			`INSERT INTO turn_usage (task, turn, attempt, account, team, agent, server, batch)
-			 VALUES (?, ?, ?, ?, ?, ?, ?, COALESCE((SELECT batch FROM tasks WHERE id = ?), '')) ON CONFLICT DO NOTHING`,
-			state.Task, b.Turn, b.Attempt, account, state.Team, nodeOf(state, b.Turn), b.Runtime.Server, account)
+			`INSERT INTO turn_usage (account, task, turn, attempt, team, agent, server, batch)
+			 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, COALESCE(?8, (SELECT batch FROM tasks WHERE id = ?1), '')) ON CONFLICT DO NOTHING`,
+			account, state.Task, b.Turn, b.Attempt, state.Team, nodeOf(state, b.Turn), b.Runtime.Server, batch)
 		return s.fail(ctx, op, err)
 	}
 	e, ok := usageOf(event.Body)
@@ -59,13 +60,13 @@ func (s *Store) countUsage(ctx context.Context, tx *sql.Tx, state workflow.State
 		`UPDATE turn_usage SET at = ?4, model = CASE ?5 WHEN '' THEN model ELSE ?5 END, prompt = prompt + ?6, completion = completion + ?7, total = total + ?8,
 		   cached = cached + ?9, reasoning = reasoning + ?10, requests = requests + ?11, cost = cost + ?12,
 		   unpriced = max(unpriced, ?13), reconciled = max(reconciled, ?14)
-		 WHERE task = ?1 AND turn = ?2 AND attempt = ?3`,
+		 WHERE account = ?15 AND task = ?1 AND turn = ?2 AND attempt = ?3`,
 		state.Task, e.turn, e.attempt, micros(event.At), e.model, u.PromptTokens, u.CompletionTokens, u.TotalTokens,
-		u.CachedInputTokens, u.ReasoningTokens, u.Requests, e.cost, e.unpriced, e.reconciled)
+		u.CachedInputTokens, u.ReasoningTokens, u.Requests, e.cost, e.unpriced, e.reconciled, Account(state.Task))
 	return s.fail(ctx, op, err)
 }
 
-func nodeOf(state workflow.State, turn int) string {
+func nodeOf(state *workflow.State, turn int) string {
 	for _, t := range state.Turns {
 		if t.ID == turn {
 			return t.Node
@@ -137,7 +138,7 @@ func (s *Store) verifyUsage(ctx context.Context, tx *sql.Tx, task string, journa
 			&u.CachedInputTokens, &u.ReasoningTokens, &u.Requests, &r.cost, &r.unpriced, &r.reconciled)
 		return r, err
 	}, `SELECT turn, attempt, agent, server, model, COALESCE(at, 0), prompt, completion, total, cached, reasoning, requests, cost, unpriced, reconciled
-		FROM turn_usage WHERE task = ?`, task)
+		FROM turn_usage WHERE account = ? AND task = ?`, Account(task), task)
 	if err != nil {
 		return err
 	}

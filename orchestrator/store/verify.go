@@ -80,7 +80,7 @@ func (s *Store) VerifyTask(ctx context.Context, task string) (events int, err er
 	if err != nil {
 		return len(records), fmt.Errorf("the team of task %s: %w", task, err)
 	}
-	if err := workflow.VerifyHistory(team, journal, state); err != nil { //nolint:contextcheck // it is pure and takes none
+	if err := workflow.VerifyHistory(team, journal, state); err != nil {
 		return len(records), err
 	}
 	if err := s.verifyHeld(ctx, tx, state); err != nil {
@@ -181,7 +181,7 @@ func (s *Store) verifyHeld(ctx context.Context, tx *sql.Tx, state workflow.State
 		rt := Runtime{Active: ActiveTurn{Task: state.Task}}
 		err := rows.Scan(&rt.Server, &rt.AgentID, &rt.ConversationID, &rt.Active.Turn, &rt.Active.Attempt)
 		return rt, err
-	}, "SELECT server, agent_id, conversation_id, active_turn, active_attempt FROM runtimes WHERE active_task = ?", state.Task)
+	}, "SELECT server, agent_id, conversation_id, active_turn, active_attempt FROM runtimes WHERE task = ?1 AND active_task = ?1", state.Task)
 	if err != nil {
 		return err
 	}

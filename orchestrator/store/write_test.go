@@ -146,8 +146,8 @@ func TestSeveralDecisionsAreStoredAllOrNone(t *testing.T) {
 	third.Version = 3
 	rt := &Runtime{Runtime: workflow.Runtime{Server: "s", AgentID: "a", ConversationID: "c"}, CWD: "/w", Agent: "coder", Task: "A", Raw: []byte(`{}`)}
 	decisions := []Decision{
-		{Prev: 1, State: second, Event: workflow.Event{At: at(2), Body: workflow.TaskClaimed{}}, Runtime: rt},
-		{Prev: 1, State: third, Event: workflow.Event{At: at(3), Body: workflow.ProgressReported{Turn: 1}}},
+		{Prev: 1, Was: &first, State: &second, Event: workflow.Event{At: at(2), Body: workflow.TaskClaimed{}}, Runtime: rt},
+		{Prev: 1, Was: &second, State: &third, Event: workflow.Event{At: at(3), Body: workflow.ProgressReported{Turn: 1}}},
 	}
 	if err := s.CommitAll(t.Context(), decisions); !errors.Is(err, ErrConflict) {
 		t.Errorf("the second is on an old version: %v", err)

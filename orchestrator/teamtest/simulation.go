@@ -167,7 +167,7 @@ func (s *simulation) observe(u engine.Update) {
 	if sending, ok := u.Record.Event.Body.(workflow.TurnSending); ok {
 		delete(s.blocked, turnKey{u.Task, sending.Turn})
 	}
-	s.know(u.Record.State)
+	s.know(*u.Record.State)
 }
 
 // know keeps the newest state of a task. s.mu is held.
