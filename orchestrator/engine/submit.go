@@ -82,7 +82,7 @@ func (e *Engine) create(ctx context.Context, in Store, team *workflow.Team, body
 	ent.mu.Lock()
 	defer ent.mu.Unlock()
 	event := workflow.Event{At: e.now(), Body: e.redacted(body)}
-	state, effects, err := workflow.Decide(team, workflow.State{}, event) //nolint:contextcheck // it is pure and takes none
+	state, effects, err := workflow.Decide(team, workflow.State{}, event)
 	if err != nil {
 		return workflow.State{}, false, fmt.Errorf("submit: %w", err)
 	}
