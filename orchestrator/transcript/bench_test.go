@@ -127,3 +127,22 @@ func BenchmarkMemory(b *testing.B) {
 		closeFiles(b, f)
 	}
 }
+
+// BenchmarkShortTurns is what a task of three short turns takes, each of which is
+// taken up, written and closed before the next, as with a model that answers at
+// once. cpu-µs/task is that of all threads, the time in the system included.
+func BenchmarkShortTurns(b *testing.B) {
+	f := newFiles(b, b.TempDir())
+	before, tasks := cpuTime(b), 0
+	for b.Loop() {
+		task := fmt.Sprint("T", tasks)
+		tasks++
+		for turn := 1; turn <= 3; turn++ {
+			tr := f.Begin(start(task, turn))
+			tr.Add(engine.Progress{Kind: engine.ProgressText, Text: "It is done, and this is what I have to say about it."})
+			tr.Close(workflow.TurnFinished{Reason: workflow.ReasonEndTurn})
+			flushed(f)
+		}
+	}
+	b.ReportMetric(float64((cpuTime(b)-before)/time.Duration(tasks))/1000, "cpu-µs/task")
+}
