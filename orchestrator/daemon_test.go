@@ -11,11 +11,13 @@ import (
 	"encoding/pem"
 	"errors"
 	"io"
+	"io/fs"
 	"math/big"
 	"net"
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -242,8 +244,10 @@ func TestRetention(t *testing.T) {
 		}
 	}
 	outputs, transcripts := filepath.Join(d.Store().Dir(), store.OutputsName), filepath.Join(d.Store().Dir(), transcript.DirName)
-	for _, task := range append(ended, "01CRASHED") {
-		if err := errors.Join(os.MkdirAll(filepath.Join(outputs, task), 0o700), os.MkdirAll(filepath.Join(transcripts, task), 0o700)); err != nil {
+	// Those of turns are there, or may be, as earlier versions made them.
+	for _, task := range append(ended, "01CRASHED", "01CRASHED.3.a") {
+		if err := errors.Join(os.MkdirAll(filepath.Join(outputs, task), 0o700), os.MkdirAll(filepath.Join(transcripts, task), 0o700),
+			os.WriteFile(filepath.Join(transcripts, task+".jsonl.zst"), nil, 0o600)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -261,6 +265,9 @@ func TestRetention(t *testing.T) {
 	}
 	if list, err := d.List(t.Context(), store.Filter{}); err != nil || len(list) != 2 {
 		t.Errorf("before their time: %d tasks, %v", len(list), err)
+	}
+	if left, err := os.ReadDir(transcripts); err != nil || len(left) != 4 || slices.ContainsFunc(left, func(e fs.DirEntry) bool { return !slices.Contains(ended, transcript.TaskOf(e)) }) {
+		t.Errorf("transcripts before the time of %v: %v, %v", ended, left, err)
 	}
 	if err := d.removeEnded(t.Context(), time.Now().Add(2*time.Hour)); err != nil {
 		t.Fatal(err)

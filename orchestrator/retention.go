@@ -87,10 +87,14 @@ func (d *Daemon) removeEnded(ctx context.Context, now time.Time) error {
 // gone. They are removed after their task, so that what is left by a crash in
 // between is found here.
 func (d *Daemon) removeOrphans(ctx context.Context) error {
-	return errors.Join(d.removeOrphansIn(ctx, store.OutputsName, "outputs"), d.removeOrphansIn(ctx, transcript.DirName, "transcripts"))
+	return errors.Join(
+		d.removeOrphansIn(ctx, store.OutputsName, "outputs", fs.DirEntry.Name),
+		d.removeOrphansIn(ctx, transcript.DirName, "transcripts", transcript.TaskOf),
+	)
 }
 
-func (d *Daemon) removeOrphansIn(ctx context.Context, name, what string) error {
+// removeOrphansIn looks through a directory; taskOf says whose an entry is.
+func (d *Daemon) removeOrphansIn(ctx context.Context, name, what string, taskOf func(fs.DirEntry) string) error {
 	dir := filepath.Join(d.store.Dir(), name)
 	entries, err := os.ReadDir(dir)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -100,7 +104,7 @@ func (d *Daemon) removeOrphansIn(ctx context.Context, name, what string) error {
 		return fmt.Errorf("look for %s of removed tasks: %w", what, err)
 	}
 	for _, entry := range entries {
-		known, err := d.store.Has(ctx, entry.Name())
+		known, err := d.store.Has(ctx, taskOf(entry))
 		if err != nil {
 			return err
 		}

@@ -19,7 +19,8 @@ import (
 // transcripts of the data directory. The zero value keeps them with the default limits.
 type TranscriptOptions struct {
 	Off bool
-	// MaxPerTurn bounds the file of one attempt, MaxTotal all of them, in bytes.
+	// MaxPerTurn bounds what is kept of one attempt, MaxTotal of all together, in
+	// bytes on the disk.
 	MaxPerTurn, MaxTotal int64
 }
 
@@ -86,7 +87,7 @@ func (d *Daemon) removeTranscripts(now time.Time) error {
 	if keep <= 0 {
 		return nil
 	}
-	removed, err := transcript.RemoveBefore(filepath.Join(d.store.Dir(), transcript.DirName), now.Add(-keep))
+	removed, err := transcript.RemoveBefore(filepath.Join(d.store.Dir(), transcript.DirName), now.Add(-keep), d.transcripts)
 	if removed > 0 {
 		d.log.Info().Int("transcripts", removed).Msg("removed transcripts whose time is over")
 	}

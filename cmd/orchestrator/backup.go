@@ -60,7 +60,7 @@ under the same path, because journals name files by their whole path:
 				fmt.Fprintf(a.stdout, "  %s of tasks are not in it: --workspaces copies them too\n", plural(made.Workspaces, "workspace"))
 			}
 			if made.Transcripts > 0 && !transcripts {
-				fmt.Fprintf(a.stdout, "  %s of turns are not in it: --transcripts copies them too\n", plural(made.Transcripts, "transcript"))
+				fmt.Fprintf(a.stdout, "  the transcripts of %s are not in it: --transcripts copies them too\n", plural(made.Transcripts, "task"))
 			}
 			return nil
 		},

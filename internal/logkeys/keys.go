@@ -64,7 +64,7 @@ func Keys() []Key {
 		{"teams", "how many teams"},
 		{"waiting", "how many wait"},
 		{"dropped", "how many were dropped"},
-		{"transcripts", "how many transcripts"},
+		{"transcripts", "how many files of transcripts, one a task"},
 		{"tokens", "tokens used"},
 		{"cost_usd", "cost in US dollars"},
 		{"detail", "what a library says"},

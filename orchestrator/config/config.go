@@ -127,7 +127,7 @@ type TeamLimits struct{ MaxTasks, MaxTurns int }
 type Retention struct {
 	// Tasks is how long tasks are kept after their end.
 	Tasks time.Duration
-	// Transcripts is how long the transcript of an attempt is kept after it was last written.
+	// Transcripts is how long those of a task are kept after one of them was last written.
 	Transcripts time.Duration
 }
 

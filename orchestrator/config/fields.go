@@ -128,15 +128,15 @@ func teamLimitsSection(l *TeamLimits) section {
 func retentionSection(r *Retention) section {
 	return section{name: "retention", title: "`retention`", fields: []field{
 		duration("tasks", "how long a task is kept after its end, with its journal and its outputs; its idempotency key is kept for ever. Default: for ever", leastRetention, &r.Tasks),
-		duration("transcripts", "how long the transcript of a turn is kept; it goes with its task at the latest. Default: as long as the task", leastRetention, &r.Transcripts),
+		duration("transcripts", "how long the transcripts of a task are kept after one of them was last written; they go with the task at the latest. Default: as long as the task", leastRetention, &r.Transcripts),
 	}}
 }
 
 func transcriptsSection(t *Transcripts) section {
 	return section{name: "transcripts", title: "`transcripts`", fields: []field{
 		boolean("off", "`true` keeps none", &t.Off),
-		size("max_per_turn", "how large the file of one attempt at a turn may be; what is more is left out. Default: `16MiB`", leastTranscript, &t.MaxPerTurn),
-		size("max_total", "how large all of them may be together; the oldest are removed. Default: `10GiB`", leastTranscripts, &t.MaxTotal),
+		size("max_per_turn", "how much of one attempt at a turn is kept, compressed; what is more is left out. Default: `16MiB`", leastTranscript, &t.MaxPerTurn),
+		size("max_total", "how large all of them may be together; those of the tasks that were written longest ago are removed. Default: `10GiB`", leastTranscripts, &t.MaxTotal),
 	}}
 }
 

@@ -34,16 +34,17 @@ type BackupResult struct {
 	Files int
 	// Workspaces are those in the data directory, whether they were copied or not.
 	Workspaces int
-	// Transcripts are the files of transcripts, whether they were copied or not.
+	// Transcripts are the tasks that have any, whether they were copied or not.
 	Transcripts int
 }
 
 // The parts of a data directory besides the store; see orchestrator.New.
 const (
 	workspacesName = "workspaces"
-	// transcriptsName is as in package transcript.
-	transcriptsName = "transcripts"
-	pricesName      = "prices.yaml"
+	// transcriptsName and transcriptSuffix are as in package transcript.
+	transcriptsName  = "transcripts"
+	transcriptSuffix = ".jsonl.zst"
+	pricesName       = "prices.yaml"
 )
 
 // Backup copies the data directory dir to a new directory, which becomes a data
@@ -200,13 +201,13 @@ func (s *Store) copyTo(ctx context.Context, to string, o BackupOptions) (BackupR
 	if err := copyFile(filepath.Join(s.dir, pricesName), filepath.Join(to, pricesName)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return BackupResult{}, err
 	}
-	if o.Transcripts {
-		result.Transcripts, err = copyTree(ctx, filepath.Join(s.dir, transcriptsName), filepath.Join(to, transcriptsName))
-	} else {
-		result.Transcripts, err = countFiles(filepath.Join(s.dir, transcriptsName))
-	}
-	if err != nil {
+	if result.Transcripts, err = countTranscribed(filepath.Join(s.dir, transcriptsName)); err != nil {
 		return BackupResult{}, err
+	}
+	if o.Transcripts {
+		if _, err := copyTree(ctx, filepath.Join(s.dir, transcriptsName), filepath.Join(to, transcriptsName)); err != nil {
+			return BackupResult{}, err
+		}
 	}
 	own, err := os.ReadDir(filepath.Join(s.dir, workspacesName))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -221,21 +222,18 @@ func (s *Store) copyTo(ctx context.Context, to string, o BackupOptions) (BackupR
 	return result, nil
 }
 
-// countFiles counts the files in a directory that may not be there.
-func countFiles(dir string) (n int, err error) {
-	err = filepath.WalkDir(dir, func(_ string, entry fs.DirEntry, err error) error {
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil
-		}
-		if err == nil && entry.Type().IsRegular() {
-			n++
-		}
-		return err
-	})
-	if err != nil {
-		err = fmt.Errorf("count the files in %s: %w", dir, err)
+// countTranscribed counts the tasks that have transcripts: in a file, or, from
+// earlier versions, in a directory.
+func countTranscribed(dir string) (int, error) {
+	entries, err := os.ReadDir(dir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return 0, fmt.Errorf("look for transcripts: %w", err)
 	}
-	return n, err
+	tasks := map[string]bool{}
+	for _, entry := range entries {
+		tasks[strings.TrimSuffix(entry.Name(), transcriptSuffix)] = true
+	}
+	return len(tasks), nil
 }
 
 // verifyCopy checks a copied store and counts its rows.

@@ -54,6 +54,31 @@ func put(t *testing.T, path, content string) {
 	}
 }
 
+// Transcripts are copied where that is wanted, also those of earlier versions.
+func TestBackupOfTranscripts(t *testing.T) {
+	s := opened(t)
+	create(t, s, "A", 1)
+	for _, name := range []string{"A.jsonl.zst", "A.3.a.jsonl.zst", "A/1.1.jsonl.zst", "A/2.1.jsonl.zst"} {
+		put(t, filepath.Join(s.Dir(), transcriptsName, name), name)
+	}
+	for _, all := range []bool{false, true} {
+		to := filepath.Join(t.TempDir(), "copy")
+		got, err := Backup(t.Context(), s.Dir(), to, BackupOptions{Transcripts: all})
+		if want := (BackupResult{Tasks: 1, Events: 1, Transcripts: 2}); err != nil || got != want {
+			t.Errorf("got %+v, want %+v; %v", got, want, err)
+		}
+		want := map[string]string{FileName: ""}
+		if all {
+			for _, name := range []string{"A.jsonl.zst", "A.3.a.jsonl.zst", "A/1.1.jsonl.zst", "A/2.1.jsonl.zst"} {
+				want["transcripts/"+name] = name
+			}
+		}
+		if diff := cmp.Diff(want, files(t, to)); diff != "" {
+			t.Errorf("the copy (-want +got):\n%s", diff)
+		}
+	}
+}
+
 func TestBackup(t *testing.T) {
 	s := opened(t)
 	dir := s.Dir()

@@ -10,16 +10,50 @@ import (
 	"github.com/klauspost/compress/zstd"
 )
 
-const (
-	// headerSize is that of the skippable frame before each block: its magic number
-	// and its size, as zstd wants them, and then the length and the checksum of the block.
-	headerSize = 16
-	// maxBlock bounds a block, compressed or not: more is damage.
-	maxBlock = 16 << 20
-)
+// maxBlock bounds a block, compressed or not: more is damage.
+const maxBlock = 16 << 20
 
-// mark begins a block: a skippable frame with eight bytes.
-var mark = [8]byte{0x5e, 0x2a, 0x4d, 0x18, 8} //nolint:gochecknoglobals // it is constant
+// attempt names an attempt within its task.
+type attempt struct{ turn, number int }
+
+// compare orders attempts as they were begun.
+func (a attempt) compare(b attempt) int {
+	if a.turn != b.turn {
+		return a.turn - b.turn
+	}
+	return a.number - b.number
+}
+
+// layout is how the skippable frame before each block looks.
+type layout struct {
+	// mark is what it begins with: its magic number and its size, as zstd wants them.
+	mark [8]byte
+	// size is that of all of it.
+	size int
+	// parse reads the rest of one; it is false where that is damaged.
+	parse func(header []byte) (head, bool)
+}
+
+// head is what the header of a block says.
+type head struct {
+	of     attempt
+	length int64 // of the block without its header
+	sum    uint32
+}
+
+// current is how files are written: the length and the checksum of the block, the
+// turn and the attempt that it belongs to, and a checksum of all that. Blocks are
+// told apart, and passed over, by their headers alone, so that these have to be
+// trusted without what follows.
+var current = layout{mark: [8]byte{0x5e, 0x2a, 0x4d, 0x18, 20}, size: headerSize, parse: parseHeader} //nolint:gochecknoglobals // it is constant
+
+const headerSize = 28
+
+func parseHeader(header []byte) (head, bool) {
+	field := func(at int) uint32 { return binary.LittleEndian.Uint32(header[at:]) }
+	h := head{of: attempt{int(field(16)), int(field(20))}, length: int64(field(8)), sum: field(12)}
+	return h, field(24) == crc32.ChecksumIEEE(header[:24]) && h.length <= maxBlock
+}
 
 // encoder makes blocks. One at a time is enough for all turns.
 type encoder struct{ zstd *zstd.Encoder }
@@ -32,94 +66,52 @@ func newEncoder() (*encoder, error) {
 	return &encoder{z}, nil
 }
 
-// block appends the block of lines to buffer.
-func (e *encoder) block(buffer, lines []byte) []byte {
+// block appends the block of an attempt's lines to buffer.
+func (e *encoder) block(buffer []byte, of attempt, lines []byte) []byte {
 	begin := len(buffer)
 	buffer = append(buffer, make([]byte, headerSize)...)
 	buffer = e.zstd.EncodeAll(lines, buffer)
 	header, frame := buffer[begin:begin+headerSize], buffer[begin+headerSize:]
-	copy(header, mark[:])
-	binary.LittleEndian.PutUint32(header[8:], uint32(len(frame)))
-	binary.LittleEndian.PutUint32(header[12:], crc32.ChecksumIEEE(frame))
+	copy(header, current.mark[:])
+	for i, field := range []uint32{uint32(len(frame)), crc32.ChecksumIEEE(frame), uint32(of.turn), uint32(of.number)} {
+		binary.LittleEndian.PutUint32(header[8+4*i:], field)
+	}
+	binary.LittleEndian.PutUint32(header[24:], crc32.ChecksumIEEE(header[:24]))
 	return buffer
 }
 
-var (
-	// errTorn means that a file ends within a block.
-	errTorn = errors.New("the file ends within a block")
-	// errDamaged means that a block is not what was written.
-	errDamaged = errors.New("a block is damaged")
-)
+// errDamaged means that a block is not what was written.
+var errDamaged = errors.New("a block is damaged")
 
-// readBlock reads the frame at an offset, and where the next block begins.
-// Errors: io.EOF at the end, errTorn, errDamaged.
-func readBlock(file io.ReaderAt, offset int64) (frame []byte, next int64, err error) {
-	var header [headerSize]byte
-	n, err := file.ReadAt(header[:], offset)
-	switch {
-	case err != nil && !errors.Is(err, io.EOF):
-		return nil, offset, err
-	case n == 0:
-		return nil, offset, io.EOF
-	case [8]byte(header[:8]) != mark && n >= len(mark), n < len(mark) && string(header[:n]) != string(mark[:n]):
-		return nil, offset, errDamaged
-	case n < headerSize:
-		return nil, offset, errTorn
+// decoder reads blocks.
+type decoder struct{ zstd *zstd.Decoder }
+
+func newDecoder() (*decoder, error) {
+	z, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(maxBlock), zstd.WithDecoderLowmem(true))
+	if err != nil {
+		return nil, fmt.Errorf("make a decompressor: %w", err)
 	}
-	length := binary.LittleEndian.Uint32(header[8:])
-	if length > maxBlock {
-		return nil, offset, errDamaged
-	}
-	frame = make([]byte, length)
-	if n, err := file.ReadAt(frame, offset+headerSize); err != nil && !errors.Is(err, io.EOF) {
-		return nil, offset, err
-	} else if n < len(frame) {
-		return nil, offset, errTorn
-	}
-	if crc32.ChecksumIEEE(frame) != binary.LittleEndian.Uint32(header[12:]) {
-		return nil, offset, errDamaged
-	}
-	return frame, offset + headerSize + int64(length), nil
+	return &decoder{z}, nil
 }
 
-// wholeSize is where the last block ends that can be added to.
-func wholeSize(file io.ReaderAt) (int64, error) {
-	var end int64
-	for {
-		_, next, err := readBlock(file, end)
-		switch {
-		case errors.Is(err, io.EOF), errors.Is(err, errTorn):
-			return end, nil
-		case errors.Is(err, errDamaged):
-			skipped, found, err := nextMark(file, end+1)
-			if err != nil || !found {
-				return end, err
-			}
-			end = skipped
-			continue
-		case err != nil:
-			return end, err
-		}
-		end = next
+// lines reads the lines of a block. Errors: errDamaged.
+func (d *decoder) lines(file io.ReaderAt, p piece) ([]byte, error) {
+	if p.damaged {
+		return nil, errDamaged
 	}
-}
-
-// nextMark looks for a block from an offset on.
-func nextMark(file io.ReaderAt, offset int64) (at int64, found bool, err error) {
-	window := make([]byte, 64<<10)
-	for {
-		n, err := file.ReadAt(window, offset)
-		if err != nil && !errors.Is(err, io.EOF) {
-			return offset, false, err
+	frame := make([]byte, p.length)
+	if n, err := file.ReadAt(frame, p.at+p.size-p.length); n < len(frame) {
+		if errors.Is(err, io.EOF) {
+			return nil, errDamaged // it was there before
 		}
-		for i := 0; i+len(mark) <= n; i++ {
-			if [8]byte(window[i:]) == mark {
-				return offset + int64(i), true, nil
-			}
-		}
-		if n < len(window) {
-			return offset + int64(n), false, nil
-		}
-		offset += int64(n - len(mark) + 1)
+		return nil, fmt.Errorf("read a transcript: %w", err)
 	}
+	if crc32.ChecksumIEEE(frame) != p.sum {
+		return nil, errDamaged
+	}
+	lines, err := d.zstd.DecodeAll(frame, nil)
+	if err != nil {
+		return nil, errDamaged
+	}
+	return lines, nil
 }

@@ -5,176 +5,157 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"slices"
-	"strconv"
-	"strings"
-	"time"
-
-	"github.com/klauspost/compress/zstd"
 )
 
 // ErrNone means that no transcript is kept of what is asked for.
 var ErrNone = errors.New("no transcript is kept")
 
-const (
-	// DirName is the directory, in the data directory, of transcripts.
-	DirName = "transcripts"
-	suffix  = ".jsonl.zst"
-)
-
-// Info is one transcript.
-type Info struct {
-	Turn, Attempt int
-	// Size is what it takes on the disk, in bytes.
-	Size     int64
-	Modified time.Time
+// reader reads what is kept of a task, also while it is written.
+type reader struct {
+	dir, task string
+	sources   map[string]*source // by path
+	decoder   *decoder           // once it is needed
 }
 
-func fileOf(dir, task string, turn, attempt int) string {
-	return filepath.Join(dir, task, fmt.Sprintf("%d.%d%s", turn, attempt, suffix))
+// source is a file that is read, and how far its blocks are known.
+type source struct {
+	file    *os.File
+	layout  layout
+	earlier bool
+	end     int64   // of the last block that is known
+	last    attempt // that it belongs to
+	rest    piece   // what is behind it
 }
 
-// infoOf reads the name of a file.
-func infoOf(name string) (Info, bool) {
-	base, ok := strings.CutSuffix(name, suffix)
-	turn, attempt, dot := strings.Cut(base, ".")
-	t, err := strconv.Atoi(turn)
-	a, err2 := strconv.Atoi(attempt)
-	return Info{Turn: t, Attempt: a}, ok && dot && err == nil && err2 == nil && t > 0 && a > 0
+// block is a part of one of the files.
+type block struct {
+	piece
+	source *source
 }
 
-// List returns the transcripts of a task (its whole ID) in the order of its turns; nil where there are none.
-func List(dir, task string) ([]Info, error) {
-	if task == "" || task != filepath.Base(task) || strings.HasPrefix(task, ".") {
-		return nil, nil
+func newReader(dir, task string) *reader {
+	return &reader{dir: dir, task: task, sources: map[string]*source{}}
+}
+
+// open opens what has come to be there.
+func (r *reader) open() error {
+	if !isTask(r.task) {
+		return nil
 	}
-	entries, err := os.ReadDir(filepath.Join(dir, task))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
+	files, err := earlierFiles(r.dir, r.task)
 	if err != nil {
-		return nil, fmt.Errorf("list the transcripts of task %s: %w", task, err)
+		return err
 	}
-	var list []Info
-	for _, entry := range entries {
-		info, ok := infoOf(entry.Name())
-		if !ok {
+	now := fileOf(r.dir, r.task)
+	files[now] = current
+	for path, layout := range files {
+		if r.sources[path] != nil {
 			continue
 		}
-		file, err := entry.Info()
+		file, err := os.Open(path)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
 		if err != nil {
-			return nil, fmt.Errorf("list the transcripts of task %s: %w", task, err)
+			return fmt.Errorf("open a transcript: %w", err)
 		}
-		info.Size, info.Modified = file.Size(), file.ModTime()
-		list = append(list, info)
-	}
-	slices.SortFunc(list, func(a, b Info) int {
-		if a.Turn != b.Turn {
-			return a.Turn - b.Turn
-		}
-		return a.Attempt - b.Attempt
-	})
-	return list, nil
-}
-
-// Reader reads one transcript, also while it is written.
-type Reader struct {
-	file          *os.File
-	turn, attempt int
-	zstd          *zstd.Decoder
-	offset        int64
-	lines         []byte // of the block that is read
-}
-
-// Open opens the transcript of an attempt. Close must be called. Errors: ErrNone.
-func Open(dir, task string, turn, attempt int) (*Reader, error) {
-	file, err := os.Open(fileOf(dir, task, turn, attempt))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("turn %d, attempt %d, of task %s: %w", turn, attempt, task, ErrNone)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("open a transcript: %w", err)
-	}
-	z, err := newDecoder()
-	if err != nil {
-		return nil, errors.Join(err, file.Close())
-	}
-	return &Reader{file: file, turn: turn, attempt: attempt, zstd: z}, nil
-}
-
-func newDecoder() (*zstd.Decoder, error) {
-	z, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(maxBlock), zstd.WithDecoderLowmem(true))
-	if err != nil {
-		return nil, fmt.Errorf("make a decompressor: %w", err)
-	}
-	return z, nil
-}
-
-// Close ends the reading.
-func (r *Reader) Close() error {
-	r.zstd.Close()
-	if err := r.file.Close(); err != nil {
-		return fmt.Errorf("close a transcript: %w", err)
+		r.sources[path] = &source{file: file, layout: layout, earlier: path != now}
 	}
 	return nil
 }
 
-// Next returns the next record. What is damaged becomes a Cut that says so. At the
-// end of what is written it returns io.EOF, and it may be called again later.
-func (r *Reader) Next() (Record, error) {
-	for len(r.lines) == 0 {
-		frame, next, err := readBlock(r.file, r.offset)
-		if err == nil {
-			r.lines, err = r.zstd.DecodeAll(frame, nil)
-			if err != nil {
-				r.lines, err = nil, errDamaged
-			}
-		}
-		switch {
-		case errors.Is(err, io.EOF), errors.Is(err, errTorn):
-			return Record{}, io.EOF
-		case errors.Is(err, errDamaged):
-			from := r.offset
-			at, found, err := nextMark(r.file, r.offset+1)
-			if err != nil {
-				return Record{}, fmt.Errorf("read a transcript: %w", err)
-			}
-			if r.offset = at; !found && at == from {
-				return Record{}, io.EOF
-			}
-			return r.cut("the file is damaged here", at-from), nil
-		case err != nil:
-			return Record{}, fmt.Errorf("read a transcript: %w", err)
-		}
-		r.offset = next
+// more returns the blocks that have come since the last call, attempt by attempt.
+func (r *reader) more(wanted func(attempt) bool) ([]block, error) {
+	if err := r.open(); err != nil {
+		return nil, err
 	}
-	line, rest, _ := bytes.Cut(r.lines, []byte("\n"))
-	r.lines = rest
-	record := Record{}
-	if err := json.Unmarshal(line, &record); err != nil {
-		return r.cut("a line cannot be read", int64(len(line))), nil //nolint:nilerr // the record says it
+	var blocks []block
+	for _, s := range r.sources {
+		rest, err := s.layout.scan(s.file, s.end, s.last, func(p piece) {
+			s.end, s.last = p.at+p.size, p.of
+			if wanted(p.of) {
+				blocks = append(blocks, block{p, s})
+			}
+		})
+		if err != nil {
+			return nil, err
+		}
+		s.rest = rest
 	}
-	record.Turn, record.Attempt = r.turn, r.attempt
-	return record, nil
+	slices.SortFunc(blocks, block.compare)
+	return blocks, nil
 }
 
-func (r *Reader) cut(why string, size int64) Record {
-	return Record{Type: Cut, Turn: r.turn, Attempt: r.attempt, Text: why, Bytes: size}
+// compare orders blocks by attempt, and then as they were written.
+func (b block) compare(other block) int {
+	switch {
+	case b.of != other.of:
+		return b.of.compare(other.of)
+	case b.source.earlier != other.source.earlier:
+		if b.source.earlier {
+			return -1
+		}
+		return 1
+	case b.at < other.at:
+		return -1
+	case b.at > other.at:
+		return 1
+	}
+	return 0
 }
 
-// Torn is how many bytes are there behind what Next has read to the end: of a
-// block that is being written, or that never will be.
-func (r *Reader) Torn() int64 {
-	info, err := r.file.Stat()
+// rests are what the files end with that is no whole block, and whose attempt is known.
+func (r *reader) rests(wanted func(attempt) bool) []block {
+	var rests []block
+	for _, s := range r.sources {
+		if s.rest.size > 0 && s.rest.of != (attempt{}) && wanted(s.rest.of) {
+			rests = append(rests, block{s.rest, s})
+		}
+	}
+	slices.SortFunc(rests, block.compare)
+	return rests
+}
+
+// tell tells the records of a block. What is damaged becomes a Cut that says so.
+func (r *reader) tell(b block, tell func(Record) error) error {
+	if r.decoder == nil {
+		var err error
+		if r.decoder, err = newDecoder(); err != nil {
+			return err
+		}
+	}
+	lines, err := r.decoder.lines(b.source.file, b.piece)
+	if errors.Is(err, errDamaged) {
+		return tell(b.cut("the file is damaged here", b.size))
+	}
 	if err != nil {
-		return 0
+		return err
 	}
-	return max(0, info.Size()-r.offset)
+	for line := range bytes.Lines(lines) {
+		record := Record{}
+		if err := json.Unmarshal(line, &record); err != nil {
+			record = b.cut("a line cannot be read", int64(len(line)))
+		}
+		record.Turn, record.Attempt = b.of.turn, b.of.number
+		if err := tell(record); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (p piece) cut(why string, size int64) Record {
+	return Record{Type: Cut, Turn: p.of.turn, Attempt: p.of.number, Text: why, Bytes: size}
+}
+
+func (r *reader) close() {
+	if r.decoder != nil {
+		r.decoder.zstd.Close()
+	}
+	for _, s := range r.sources {
+		_ = s.file.Close() // it was only read
+	}
 }

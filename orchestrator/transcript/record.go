@@ -52,7 +52,8 @@ type Record struct {
 	// At is when it was seen; of text in pieces, the first.
 	At   time.Time `json:"at"`
 	Type Type      `json:"type"`
-	// Turn and Attempt are not in the file, whose name says them.
+	// Turn and Attempt say whose record it is. Files of earlier versions do not have
+	// them; what is told always has.
 	Turn    int `json:"turn,omitempty"`
 	Attempt int `json:"attempt,omitempty"`
 

@@ -2,9 +2,6 @@ package transcript
 
 import (
 	"context"
-	"errors"
-	"io"
-	"slices"
 	"time"
 )
 
@@ -36,17 +33,14 @@ type Source interface {
 // nothing more can come of what is followed. alive, which may be nil, is called
 // while nothing comes. Errors: ErrNone, those of the functions, the end of ctx.
 func Stream(ctx context.Context, dir, task string, s Selection, source Source, tell func(Record) error, alive func() error) error {
-	st := &stream{dir: dir, task: task, selection: s, tell: tell, readers: map[Info]*following{}}
+	st := &stream{reader: newReader(dir, task), selection: s, told: tell, ended: map[attempt]bool{}}
 	defer st.close()
 	any, err := st.read(ctx)
 	if err != nil {
 		return err
 	}
 	if !s.Follow {
-		if len(st.readers) == 0 {
-			return ErrNone
-		}
-		return st.torn()
+		return st.finish()
 	}
 	ticker := time.NewTicker(poll)
 	defer ticker.Stop()
@@ -67,11 +61,8 @@ func Stream(ctx context.Context, dir, task string, s Selection, source Source, t
 				}
 			}
 		}
-		if !any && !overSince.IsZero() && (st.ended() || time.Since(overSince) > linger) {
-			if len(st.readers) == 0 {
-				return ErrNone
-			}
-			return st.torn()
+		if !any && !overSince.IsZero() && (st.allEnded() || time.Since(overSince) > linger) {
+			return st.finish()
 		}
 		select {
 		case <-ctx.Done():
@@ -84,93 +75,67 @@ func Stream(ctx context.Context, dir, task string, s Selection, source Source, t
 	}
 }
 
-// following is a transcript and how far it was told.
-type following struct {
-	*Reader
-	info  Info
-	ended bool
-}
-
+// stream is a transcript that is being told.
 type stream struct {
-	dir, task string
+	*reader
 	selection Selection
-	tell      func(Record) error
-	readers   map[Info]*following
+	told      func(Record) error
+	// ended says of every attempt that was told whether that was its end.
+	ended map[attempt]bool
 }
 
-// read tells what there is, and whether there was any.
+func (st *stream) wanted(a attempt) bool {
+	s := st.selection
+	return (s.Turn == 0 || s.Turn == a.turn) && (s.Attempt == 0 || s.Attempt == a.number)
+}
+
+// read tells what has come, and whether there was any.
 func (st *stream) read(ctx context.Context) (any bool, err error) {
-	list, err := List(st.dir, st.task)
+	blocks, err := st.more(st.wanted)
 	if err != nil {
 		return false, err
 	}
-	for _, info := range list {
-		k := Info{Turn: info.Turn, Attempt: info.Attempt}
-		if st.selection.Turn != 0 && k.Turn != st.selection.Turn || st.selection.Attempt != 0 && k.Attempt != st.selection.Attempt {
-			continue
-		}
-		f := st.readers[k]
-		if f == nil {
-			reader, err := Open(st.dir, st.task, k.Turn, k.Attempt)
-			if errors.Is(err, ErrNone) {
-				continue // it was removed in this moment
+	for _, b := range blocks {
+		err := st.tell(b, func(r Record) error {
+			any = true
+			st.ended[b.of] = r.Type == End
+			if err := st.told(r); err != nil {
+				return err
 			}
-			if err != nil {
-				return any, err
-			}
-			f = &following{Reader: reader, info: k}
-			st.readers[k] = f
-		}
-		for {
-			record, err := f.Next()
-			if errors.Is(err, io.EOF) {
-				break
-			}
-			if err == nil {
-				any = true
-				f.ended = record.Type == End
-				err = st.tell(record)
-			}
-			if err == nil {
-				err = context.Cause(ctx)
-			}
-			if err != nil {
-				return any, err
-			}
+			return context.Cause(ctx)
+		})
+		if err != nil {
+			return any, err
 		}
 	}
 	return any, nil
 }
 
-// ended says whether all that is told came to its end.
-func (st *stream) ended() bool {
-	for _, f := range st.readers {
-		if !f.ended {
+// allEnded says whether all that is told came to its end.
+func (st *stream) allEnded() bool {
+	for _, ended := range st.ended {
+		if !ended {
 			return false
 		}
 	}
-	return len(st.readers) > 0
+	return len(st.ended) > 0
 }
 
-// torn tells of what ends within a block.
-func (st *stream) torn() error {
-	var last []*following
-	for _, f := range st.readers {
-		if f.Torn() > 0 {
-			last = append(last, f)
+// finish tells of what files end with that is no whole block. Errors: ErrNone
+// where nothing was told at all, and those of the function.
+func (st *stream) finish() error {
+	rests := st.rests(st.wanted)
+	for _, b := range rests {
+		why := "the file ends within a block: it is being written, or the process was killed"
+		if b.damaged {
+			why = "the file is damaged here"
 		}
-	}
-	slices.SortFunc(last, func(a, b *following) int { return (a.info.Turn-b.info.Turn)<<16 + a.info.Attempt - b.info.Attempt })
-	for _, f := range last {
-		if err := st.tell(f.cut("the file ends within a block: it is being written, or the process was killed", f.Torn())); err != nil {
+		if err := st.told(b.cut(why, b.size)); err != nil {
 			return err
 		}
 	}
-	return nil
-}
-
-func (st *stream) close() {
-	for _, f := range st.readers {
-		_ = f.Close() // it was only read
+	if len(rests) == 0 && len(st.ended) == 0 {
+		return ErrNone
 	}
+	return nil
 }

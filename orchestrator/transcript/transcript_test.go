@@ -55,29 +55,25 @@ func start(task string, turn int) engine.TranscriptStart {
 	return engine.TranscriptStart{Task: task, Turn: turn, Attempt: 1, Node: "coder", Kind: workflow.KindAgent, Model: "m", Prompt: "do it"}
 }
 
-// told are the records of an attempt that are written.
+// told are the records of a turn's first attempt that are written.
 func told(t testing.TB, dir, task string, turn int) []Record {
 	t.Helper()
-	r, err := Open(dir, task, turn, 1)
+	r := newReader(dir, task)
+	defer r.close()
+	blocks, err := r.more(func(a attempt) bool { return a == attempt{turn, 1} })
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() {
-		if err := r.Close(); err != nil {
-			t.Error(err)
-		}
-	}()
 	var out []Record
-	for {
-		record, err := r.Next()
-		if errors.Is(err, io.EOF) {
-			return out
-		}
-		if err != nil {
+	for _, b := range blocks {
+		if err := r.tell(b, func(record Record) error {
+			out = append(out, record)
+			return nil
+		}); err != nil {
 			t.Fatal(err)
 		}
-		out = append(out, record)
 	}
+	return out
 }
 
 // kinds are the types of records, with their texts.
@@ -154,7 +150,7 @@ func TestTornEndIsCutOffAndSaid(t *testing.T) {
 	f := newFiles(t, dir)
 	f.Begin(start("T", 1)).Close(nil)
 	closeFiles(t, f)
-	name := fileOf(dir, "T", 1, 1)
+	name := fileOf(dir, "T")
 	whole, err := os.ReadFile(name)
 	if err != nil {
 		t.Fatal(err)
@@ -191,7 +187,7 @@ func TestDamageIsSkippedAndSaid(t *testing.T) {
 		f.Begin(start("T", 1)).Close(nil)
 		closeFiles(t, f)
 	}
-	name := fileOf(dir, "T", 1, 1)
+	name := fileOf(dir, "T")
 	data, err := os.ReadFile(name)
 	if err != nil {
 		t.Fatal(err)
@@ -221,7 +217,7 @@ func TestTranscriptIsBounded(t *testing.T) {
 	if last.Type != End || cut.Type != Cut || cut.Records == 0 || cut.Text != "the transcript is longer than 2000 bytes" {
 		t.Errorf("%+v\n%+v", cut, last)
 	}
-	if info, err := os.Stat(fileOf(dir, "T", 1, 1)); err != nil || info.Size() > 2500 {
+	if info, err := os.Stat(fileOf(dir, "T")); err != nil || info.Size() > 2500 {
 		t.Errorf("%v, %v", info.Size(), err)
 	}
 	// One text alone is bounded, too, between characters.
@@ -319,9 +315,6 @@ func TestSlowDiskHoldsUpNobody(t *testing.T) {
 			return os.OpenFile(name, os.O_CREATE|os.O_RDWR|os.O_APPEND, 0o600)
 		}})
 		if err != nil {
-			t.Fatal(err)
-		}
-		if err := os.MkdirAll(dir+"/T", 0o700); err != nil {
 			t.Fatal(err)
 		}
 		tr := f.Begin(start("T", 1))
@@ -427,7 +420,7 @@ func TestOldestIsRemovedWhereThereIsTooMuch(t *testing.T) {
 		tr.Close(nil)
 		flushed(f)
 		old := time.Now().Add(time.Duration(i-10) * time.Hour)
-		if err := os.Chtimes(fileOf(dir, fmt.Sprint("T", i), 1, 1), old, old); err != nil && i < 4 {
+		if err := os.Chtimes(fileOf(dir, fmt.Sprint("T", i)), old, old); err != nil && i < 4 {
 			t.Fatal(err)
 		}
 	}
@@ -438,7 +431,7 @@ func TestOldestIsRemovedWhereThereIsTooMuch(t *testing.T) {
 	if list, err := List(dir, "T4"); err != nil || len(list) != 1 {
 		t.Errorf("the youngest is gone: %v, %v", list, err)
 	}
-	removed, err := RemoveBefore(dir, time.Now().Add(time.Hour))
+	removed, err := RemoveBefore(dir, time.Now().Add(time.Hour), f)
 	if files, left := all(dir); err != nil || removed == 0 || len(files) != 0 || left != nil {
 		t.Errorf("%d removed, %v; left %v, %v", removed, err, files, left)
 	}
@@ -504,21 +497,23 @@ func FuzzReader(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	block := e.block(nil, Record{Type: Text, Text: "hello"}.append(nil))
+	block := e.block(nil, attempt{1, 1}, Record{Type: Text, Text: "hello"}.append(nil))
 	f.Add(block)
 	f.Add(append(block[:len(block):len(block)], block[:7]...))
 	f.Add(append([]byte("garbage"), block...))
 	f.Add(append(block[:headerSize:headerSize], block...))
+	f.Add(e.block(block[:len(block):len(block)], attempt{2, 1}, Record{Type: Text, Text: "other"}.append(nil)))
+	f.Add(append(current.mark[:len(current.mark):len(current.mark)], block...))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		dir := t.TempDir()
-		name := fileOf(dir, "T", 1, 1)
-		if err := os.MkdirAll(dir+"/T", 0o700); err != nil {
-			t.Fatal(err)
-		}
+		name := fileOf(dir, "T")
 		if err := os.WriteFile(name, data, 0o600); err != nil {
 			t.Fatal(err)
 		}
 		before := len(told(t, dir, "T", 1)) // it ends, and does not panic
+		if err := Stream(t.Context(), dir, "T", Selection{}, nil, func(Record) error { return nil }, nil); err != nil && !errors.Is(err, ErrNone) {
+			t.Error(err)
+		}
 		w, err := New(Options{Dir: dir, Log: zerolog.Nop()})
 		if err != nil {
 			t.Fatal(err)

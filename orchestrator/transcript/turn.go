@@ -10,16 +10,17 @@ import (
 	"github.com/seed-e05a5b32/orchestrator/workflow"
 )
 
-// key names an attempt.
+// key names an attempt of any task.
 type key struct {
-	task          string
-	turn, attempt int
+	task string
+	attempt
 }
 
 // turn collects the records of one attempt until they are written.
 type turn struct {
 	files *Files
 	key   key
+	file  *taskFile
 
 	mu      sync.Mutex
 	pending []byte // JSON Lines
@@ -33,15 +34,14 @@ type turn struct {
 	// users counts Begin without Close; without any, and with nothing to write, the attempt is forgotten.
 	users int
 
-	// over says that the limit is reached; the writer sets it.
+	// over says that a limit is reached; the writer sets it.
 	over atomic.Bool
 
 	// What follows belongs to the writer alone.
-	size    int64 // of the file
-	known   bool  // size is that of the file
-	cut     loss  // what was left out because of it
-	failed  bool  // the last write failed, which was logged
-	missing loss  // what could not be written, for as long as it has failed
+	limit   string // which limit is reached
+	cut     loss   // what was left out because of it
+	failed  bool   // the last write failed, which was logged
+	missing loss   // what could not be written, for as long as it has failed
 }
 
 // loss counts what is left out.
@@ -54,8 +54,8 @@ func (l *loss) add(records, bytes int64, why string) {
 	l.records, l.bytes, l.why = l.records+records, l.bytes+bytes, why
 }
 
-func (l loss) record() Record {
-	return Record{At: now(), Type: Cut, Text: l.why, Records: l.records, Bytes: l.bytes}
+func (l loss) record(of attempt) Record {
+	return Record{At: now(), Type: Cut, Turn: of.turn, Attempt: of.number, Text: l.why, Records: l.records, Bytes: l.bytes}
 }
 
 func now() time.Time { return time.Now().UTC() }
@@ -73,7 +73,7 @@ func urgent(of Type) bool {
 }
 
 func (t *turn) add(r Record) {
-	r.At = now()
+	r.At, r.Turn, r.Attempt = now(), t.key.turn, t.key.number
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if streams(r.Type) {
