@@ -12,7 +12,7 @@ import (
 // acceptanceWait is how long an acknowledgement may wait for the end of its turn,
 // so that both are stored in one transaction. What is recovered is the same
 // whether it is stored or not: the turn may have been sent.
-const acceptanceWait = 20 * time.Millisecond
+const acceptanceWait = 2 * time.Second
 
 // acceptance is an acknowledgement that is stored a little later.
 type acceptance struct {
