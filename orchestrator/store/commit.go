@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/seed-e05a5b32/orchestrator/workflow"
 )
@@ -88,7 +89,7 @@ func (s *Store) Create(ctx context.Context, state workflow.State, event workflow
 		if err := s.shareDirectory(ctx, tx, state); err != nil {
 			return err
 		}
-		if err := s.appendEvent(ctx, tx, &state, event, enc); err != nil {
+		if err := s.appendEvents(ctx, tx, []Decision{{State: &state, Event: event}}, []encoded{enc}); err != nil {
 			return err
 		}
 		return s.notice(ctx, tx, Notices(state, event, effects))
@@ -193,25 +194,25 @@ func (s *Store) replace(ctx context.Context, tx *sql.Tx, r replacement) error {
 	} else if n == 0 {
 		return fmt.Errorf("commit %s for task %s at version %d: %w", first.Event.Body.EventType(), state.Task, first.Prev, ErrConflict)
 	}
-	for i, d := range r.decisions {
-		if err := s.commitOne(ctx, tx, d, r.events[i]); err != nil {
+	if err := s.appendEvents(ctx, tx, r.decisions, r.events); err != nil {
+		return err
+	}
+	for _, d := range r.decisions {
+		if err := s.commitOne(ctx, tx, d); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// commitOne stores what a decision leads to beside the state.
-func (s *Store) commitOne(ctx context.Context, tx *sql.Tx, d Decision, enc encoded) error {
+// commitOne stores what a decision leads to beside the state and the event.
+func (s *Store) commitOne(ctx context.Context, tx *sql.Tx, d Decision) error {
 	state := d.State
 	_, sends := d.Event.Body.(workflow.TurnSending)
 	if d.Runtime != nil && !sends { // else it is stored with the conversation that is taken
 		if err := s.saveRuntime(ctx, tx, *d.Runtime, d.Event.At); err != nil {
 			return err
 		}
-	}
-	if err := s.appendEvent(ctx, tx, state, d.Event, enc); err != nil {
-		return err
 	}
 	if err := s.markDirectories(ctx, tx, state, d.Event); err != nil {
 		return err
@@ -225,11 +226,17 @@ func (s *Store) commitOne(ctx context.Context, tx *sql.Tx, d Decision, enc encod
 	return s.markConversations(ctx, tx, d)
 }
 
-func (s *Store) appendEvent(ctx context.Context, tx *sql.Tx, state *workflow.State, event workflow.Event, enc encoded) error {
-	s.position++
-	_, err := s.exec(ctx, tx, "INSERT INTO events (rowid, task, seq, at, type, event, effects) VALUES (?, ?, ?, ?, ?, ?, ?)",
-		s.position, state.Task, state.Version, micros(event.At), event.Body.EventType(), string(enc.event), string(enc.effects))
-	return s.fail(ctx, "append event", err)
+// appendEvents adds events of one task to its journal, in one statement.
+func (s *Store) appendEvents(ctx context.Context, tx *sql.Tx, decisions []Decision, events []encoded) error {
+	const columns = 7
+	args := make([]any, 0, columns*len(decisions))
+	for i, d := range decisions {
+		s.position++
+		args = append(args, s.position, d.State.Task, d.State.Version, micros(d.Event.At), d.Event.Body.EventType(), string(events[i].event), string(events[i].effects))
+	}
+	_, err := s.exec(ctx, tx, "INSERT INTO events (rowid, task, seq, at, type, event, effects) VALUES (?, ?, ?, ?, ?, ?, ?)"+
+		strings.Repeat(", (?, ?, ?, ?, ?, ?, ?)", len(decisions)-1), args...)
+	return s.fail(ctx, "append events", err)
 }
 
 // markConversations keeps one turn at a time in a conversation.

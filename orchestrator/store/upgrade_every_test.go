@@ -130,3 +130,42 @@ func TestStoreOfEveryEarlierSchema(t *testing.T) {
 		}
 	}
 }
+
+// The last migration can be taken back, with all that is stored.
+func TestLastMigrationGoesBack(t *testing.T) {
+	for schema, dump := range dumps(t) {
+		dir := restored(t, dump)
+		s := open(t, dir)
+		before, used := rowsOf(t, dir), usedIn(t, s)
+		p, err := provider(s.writes)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := p.Down(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(before, rowsOf(t, dir)); diff != "" {
+			t.Errorf("schema %d: what was stored has changed:\n%s", schema, diff)
+		}
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+		s = open(t, dir)
+		if diff := cmp.Diff(used, usedIn(t, s)); diff != "" {
+			t.Errorf("schema %d: what is counted has changed:\n%s", schema, diff)
+		}
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+		whole(t, dir, schema, before)
+	}
+}
+
+func usedIn(t *testing.T, s *Store) []UsageSum {
+	t.Helper()
+	sums, err := s.Usage(t.Context(), UsageFilter{By: UsageByTask})
+	if err != nil || len(sums) == 0 {
+		t.Fatalf("%+v, %v", sums, err)
+	}
+	return sums
+}
