@@ -127,7 +127,7 @@ func (k *kept) tasks(ctx context.Context, prefix string, n int, batch, schedule 
 		var effects []workflow.Effect
 		for _, body := range bodies {
 			event = workflow.Event{At: at, Body: body}
-			if state, effects, err = workflow.Decide(k.team, state, event); err != nil { //nolint:contextcheck // it is pure and takes none
+			if state, effects, err = workflow.Decide(k.team, state, event); err != nil {
 				return err
 			}
 		}

@@ -11,7 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-var update = flag.Bool("update", false, "write the files anew that hold generated text")
+var update = flag.Bool("update", false, "write the files anew that hold generated text") //nolint:gochecknoglobals // a flag of the tests
 
 // File holds that the file has this content.
 func File(t testing.TB, path, got string) {
