@@ -167,6 +167,53 @@ func TestCanaryThresholdRetryAndCancel(t *testing.T) {
 	}
 }
 
+// TestRetryThatHasEnded has a retry end before the batch takes notice of it: the
+// batch has run again all the same, and is done once more.
+func TestRetryThatHasEnded(t *testing.T) {
+	for _, test := range []struct {
+		name    string
+		notice  func(*life, string) error
+		changes []Status
+		attempt int
+	}{
+		{"it is told", func(l *life, batch string) error { return l.driver.Note(t.Context(), batch) }, []Status{Done, Running, Done}, 2},
+		{"it is asked for something", func(l *life, batch string) error {
+			l.driver.setNoted(batch, false) // as after a start
+			_, err := l.driver.Change(t.Context(), batch, RetryFailed, "ann")
+			return err
+		}, []Status{Done, Running, Done, Running, Done}, 3},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			a := newAgents()
+			a.fails["r1"] = 3
+			l := live(t, t.TempDir(), a, 0, false)
+			batch := l.create(Submission{Team: parseTeam(t, oneAgent), Items: named("r1", "r2")}).ID
+			l.until(batch, Done)
+			retried, err := l.engine.Retry(t.Context(), l.items(batch)[0].Task, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if ended, err := l.engine.Wait(t.Context(), retried.Task); err != nil || ended.Status != workflow.TaskFailed {
+				t.Fatalf("%+v, %v", ended, err)
+			}
+			if err := test.notice(l, batch); err != nil {
+				t.Fatal(err)
+			}
+			view, _ := l.until(batch, Done)
+			var changes []Status
+			for _, c := range view.Changes {
+				changes = append(changes, c.To)
+			}
+			if !slices.Equal(changes, test.changes) || view.Counts.Failed != 1 {
+				t.Errorf("%v, %+v", changes, view.Counts)
+			}
+			if item := l.items(batch)[0]; item.Attempt != test.attempt || len(item.Earlier) != test.attempt-1 || item.State != ItemFailed {
+				t.Errorf("%+v", item)
+			}
+		})
+	}
+}
+
 func TestKeysAndGoingOn(t *testing.T) {
 	l := live(t, t.TempDir(), newAgents(), 0, false)
 	team := parseTeam(t, oneAgent)

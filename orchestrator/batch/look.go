@@ -38,6 +38,9 @@ type looked struct {
 	// changed are the items that are not as they are stored: their tasks have
 	// ended, or were made and not noted.
 	changed []store.BatchItem
+	// adopted says that there are tasks that were made and not noted. The next look
+	// finds those that have ended, so that their items are seen to run before they end.
+	adopted bool
 	// active are the items with a task that has not ended.
 	active []store.BatchItem
 	// ended is the highest store.BatchItem.Ended.
@@ -69,17 +72,18 @@ func look(ctx context.Context, s Reader, state State, adopt bool, now time.Time)
 		l.took, l.timed = l.took+c.Time, l.timed+c.Timed
 	}
 	for _, item := range rows.Active {
-		l.follow(item, false)
+		l.follow(item)
 	}
 	for _, a := range adopted {
 		l.move(a.item, a.was, ItemRunning)
-		l.follow(a.item, true)
+		l.adopted, l.changed = true, append(l.changed, a.item)
+		l.run(a.item)
 	}
 	return l, nil
 }
 
 // follow takes notice of the task of an item that is running.
-func (l *looked) follow(item store.BatchItem, adopted bool) {
+func (l *looked) follow(item store.BatchItem) {
 	switch {
 	case item.TaskStatus.Terminal() && !item.Finishing:
 		detail := ""
@@ -87,18 +91,20 @@ func (l *looked) follow(item store.BatchItem, adopted bool) {
 			detail = excerpt(item.Explanation, 500)
 		}
 		l.end(item, ItemState(item.TaskStatus), detail, item.TaskUpdated)
-		return
 	case item.TaskStatus == "": // removed, so it had ended
 		l.end(item, ItemCancelled, "its task was removed before its end was noted", l.now)
-		return
-	case item.AwaitsPerson:
+	default:
+		l.run(item)
+	}
+}
+
+// run notes that an item has a task that has not ended.
+func (l *looked) run(item store.BatchItem) {
+	if item.AwaitsPerson {
 		l.counts.Running--
 		l.counts.Waiting++
 	}
 	l.active = append(l.active, item)
-	if adopted {
-		l.changed = append(l.changed, item)
-	}
 }
 
 // end notes that an item has ended.

@@ -42,8 +42,11 @@ func (d *Driver) Change(ctx context.Context, batch string, verb Verb, by string)
 // the item's task. Where it is not called, Run does so after the next start.
 // Errors: store.ErrBatchNotFound, store.ErrStorage.
 func (d *Driver) Note(ctx context.Context, batch string) error {
-	d.setNoted(batch, false)
-	if err := d.step(ctx, batch, Event{Verb: Look}, false); err != nil {
+	unlock := d.lock(batch)
+	d.setNoted(batch, false) // with the lock: a step that has looked before it says at its end that all is noted
+	err := d.steps(ctx, batch, Event{Verb: Look}, false)
+	unlock()
+	if err != nil {
 		return err
 	}
 	d.remind(batch)
@@ -54,6 +57,16 @@ func (d *Driver) Note(ctx context.Context, batch string) error {
 // and does what follows. Items are begun only with start.
 func (d *Driver) step(ctx context.Context, id string, e Event, start bool) error {
 	defer d.lock(id)()
+	if e.Verb != Look && !d.isNoted(id) { // what is asked is meant for the tasks that were not noted, too
+		if err := d.steps(ctx, id, Event{Verb: Look}, false); err != nil {
+			return err
+		}
+	}
+	return d.steps(ctx, id, e, start)
+}
+
+// steps is step, for who has the lock.
+func (d *Driver) steps(ctx context.Context, id string, e Event, start bool) error {
 	for {
 		again, err := d.stepOnce(ctx, id, e, start)
 		if err != nil {
@@ -66,7 +79,8 @@ func (d *Driver) step(ctx context.Context, id string, e Event, start bool) error
 	}
 }
 
-// stepOnce is one decision. again says that items ended by it, which calls for another one.
+// stepOnce is one decision. again says that items ended by it, or may have ended
+// before they were adopted, which calls for another one.
 func (d *Driver) stepOnce(ctx context.Context, id string, e Event, start bool) (again bool, err error) {
 	row, err := d.o.Store.Batch(ctx, id)
 	if err != nil {
@@ -89,6 +103,9 @@ func (d *Driver) stepOnce(ctx context.Context, id string, e Event, start bool) (
 		return false, err
 	}
 	d.setNoted(id, true)
+	if l.adopted && e.Verb == Look {
+		return true, nil
+	}
 	switch {
 	case work.CancelItems:
 		again, err = d.cancelTasks(ctx, l.active, e.By)
