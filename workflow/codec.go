@@ -12,16 +12,29 @@ type taggedEvent struct {
 	Body json.RawMessage `json:"body"`
 }
 
-// MarshalJSON encodes the event as {"at": …, "type": …, "body": …}.
+// MarshalJSON encodes the event as {"at": …, "type": …, "body": …}. It puts the
+// parts together itself: encoding/json would look through the body again.
 func (e Event) MarshalJSON() ([]byte, error) {
 	if e.Body == nil {
 		return nil, fmt.Errorf("encode event: it has no body")
+	}
+	at, err := e.At.MarshalJSON()
+	if err != nil {
+		return nil, fmt.Errorf("encode event %s: %w", e.Body.EventType(), err)
 	}
 	body, err := json.Marshal(e.Body)
 	if err != nil {
 		return nil, fmt.Errorf("encode event %s: %w", e.Body.EventType(), err)
 	}
-	return json.Marshal(taggedEvent{At: e.At, Type: e.Body.EventType(), Body: body})
+	out := make([]byte, 0, len(at)+len(body)+64)
+	out = append(append(out, `{"at":`...), at...)
+	return append(appendTagged(append(out, ','), e.Body.EventType(), body), '}'), nil
+}
+
+// appendTagged adds the members of something that is named by its type, which needs no escapes.
+func appendTagged(to []byte, name string, body []byte) []byte {
+	to = append(append(to, `"type":"`...), name...)
+	return append(append(to, `","body":`...), body...)
 }
 
 // UnmarshalJSON decodes what MarshalJSON encoded. A type that this version
@@ -54,7 +67,7 @@ type Effects []Effect
 
 // MarshalJSON implements json.Marshaler. No effects encode as [].
 func (es Effects) MarshalJSON() ([]byte, error) {
-	tagged := make([]taggedEffect, len(es))
+	out := []byte{'['}
 	for i, e := range es {
 		if e == nil {
 			return nil, fmt.Errorf("encode effect %d: it is nil", i)
@@ -63,9 +76,12 @@ func (es Effects) MarshalJSON() ([]byte, error) {
 		if err != nil {
 			return nil, fmt.Errorf("encode effect %s: %w", e.EffectType(), err)
 		}
-		tagged[i] = taggedEffect{Type: e.EffectType(), Body: body}
+		if i > 0 {
+			out = append(out, ',')
+		}
+		out = append(appendTagged(append(out, '{'), e.EffectType(), body), '}')
 	}
-	return json.Marshal(tagged)
+	return append(out, ']'), nil
 }
 
 // UnmarshalJSON implements json.Unmarshaler. A type that this version does not

@@ -60,6 +60,9 @@ func TestEventCodec(t *testing.T) {
 		types = append(types, body.EventType())
 		wantNoZero(t, body)
 		data := encode(t, Event{At: at, Body: body})
+		if own, err := (Event{At: at, Body: body}).MarshalJSON(); err != nil || string(own) != data {
+			t.Errorf("%s encodes itself as %s, %v, want %s", body.EventType(), own, err, data)
+		}
 		var got Event
 		if err := json.Unmarshal([]byte(data), &got); err != nil {
 			t.Errorf("%s: %v", body.EventType(), err)
@@ -111,6 +114,9 @@ func TestEffectsCodec(t *testing.T) {
 	slices.Sort(types)
 	if known := sortedKeys(effectDecoders()); !slices.Equal(known, types) {
 		t.Errorf("this test has %v, the decoders have %v", types, known)
+	}
+	if own, err := want.MarshalJSON(); err != nil || string(own) != encode(t, want) {
+		t.Errorf("they encode themselves as %s, %v", own, err)
 	}
 	var got Effects
 	if err := json.Unmarshal([]byte(encode(t, want)), &got); err != nil {

@@ -34,14 +34,15 @@ func encodeState(state *workflow.State) ([]byte, error) {
 	return data, nil
 }
 
-// encodeEvent leaves the state out.
+// encodeEvent leaves the state out. What encodes itself is asked for it directly:
+// json.Marshal would look through it once more.
 func encodeEvent(state *workflow.State, event workflow.Event, effects []workflow.Effect) (encoded, error) {
 	var out encoded
 	var err error
-	if out.event, err = json.Marshal(event); err != nil {
+	if out.event, err = event.MarshalJSON(); err != nil {
 		return encoded{}, fmt.Errorf("encode an event of task %s: %w", state.Task, err)
 	}
-	if out.effects, err = json.Marshal(workflow.Effects(effects)); err != nil {
+	if out.effects, err = workflow.Effects(effects).MarshalJSON(); err != nil {
 		return encoded{}, fmt.Errorf("encode the effects of an event of task %s: %w", state.Task, err)
 	}
 	return out, nil
