@@ -22,7 +22,9 @@ const (
 const (
 	// interval is how long a record waits at most, but for the time that the disk takes.
 	interval = 500 * time.Millisecond
-	// blockSize is written without waiting, and maxOpen ends a text that comes in pieces.
+	// soon is how long what people wait for waits, so that what ends together is written together.
+	soon = 50 * time.Millisecond
+	// blockSize is written without waiting for interval, and maxOpen ends a text that comes in pieces.
 	blockSize = 64 << 10
 	maxOpen   = 16 << 10
 	// maxHeldOfTurn and maxHeld bound what waits in memory for one turn, and for all.
@@ -64,9 +66,11 @@ type file interface {
 
 // Files writes transcripts. Its methods may be called concurrently.
 type Files struct {
-	o     Options
-	held  atomic.Int64 // bytes in memory
-	woken chan struct{}
+	o    Options
+	held atomic.Int64 // bytes in memory
+	// blocks is sent to when there is a whole block to write, and awaited when there
+	// is something that people wait for.
+	blocks, awaited chan struct{}
 	// flushes are answered when all that waited is written, or lost.
 	flushes chan chan struct{}
 	stop    chan struct{}
@@ -84,6 +88,9 @@ type Files struct {
 	// What follows belongs to the writer.
 	encoder *encoder
 	buffer  []byte
+	// out is the file that is open, and outOf whose it is; nil between passes.
+	out   file
+	outOf *taskFile
 	// total is what is on the disk, once it is counted.
 	total   int64
 	counted bool
@@ -108,7 +115,7 @@ func New(o Options) (*Files, error) {
 	}
 	f := &Files{
 		o: o, encoder: encoder, turns: map[key]*turn{}, tasks: map[string]*taskFile{},
-		woken: make(chan struct{}, 1), flushes: make(chan chan struct{}), stop: make(chan struct{}), done: make(chan struct{}),
+		blocks: make(chan struct{}, 1), awaited: make(chan struct{}, 1), flushes: make(chan chan struct{}), stop: make(chan struct{}), done: make(chan struct{}),
 	}
 	go f.run()
 	return f, nil

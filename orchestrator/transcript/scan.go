@@ -32,7 +32,11 @@ func (l layout) scan(file stored, from int64, last attempt, block func(piece)) (
 	if err != nil {
 		return piece{}, fmt.Errorf("look at a transcript: %w", err)
 	}
-	size, headers := info.Size(), window{file: file}
+	size := info.Size()
+	if from >= size { // as that of a file which was just made
+		return piece{head: head{of: last}, at: from, damaged: true}, nil
+	}
+	headers := window{file: file}
 	good := from // where the last block ends
 	for offset := from; offset < size; {
 		h, state, err := l.header(&headers, offset)

@@ -20,20 +20,16 @@ type taskFile struct {
 }
 
 // appendBlock adds a block to the file of a task, or leaves the file as it was.
-func (f *Files) appendBlock(t *turn, lines []byte) (err error) {
+// The file stays open for the next block of the same task.
+func (f *Files) appendBlock(t *turn, lines []byte) error {
 	f.buffer = f.encoder.block(f.buffer[:0], t.key.attempt, lines)
 	if cap(f.buffer) > 1<<20 {
 		defer func() { f.buffer = nil }()
 	}
-	out, err := f.openFile(t.file.name)
+	out, err := f.openFile(t.file)
 	if err != nil {
 		return fmt.Errorf("open the transcript: %w", err)
 	}
-	defer func() {
-		if closing := out.Close(); err == nil && closing != nil {
-			err = fmt.Errorf("close the transcript: %w", closing)
-		}
-	}()
 	if err := f.takeUp(t, out); err != nil {
 		return err
 	}
@@ -62,15 +58,37 @@ func (f *Files) add(to *taskFile, out file, of attempt, block []byte) error {
 	return nil
 }
 
-func (f *Files) openFile(name string) (file, error) {
-	out, err := f.o.open(name)
+// openFile opens the file of a task where it is not the one that is open.
+func (f *Files) openFile(to *taskFile) (file, error) {
+	if f.out != nil && f.outOf == to {
+		return f.out, nil
+	}
+	f.closeFile()
+	out, err := f.o.open(to.name)
 	if errors.Is(err, os.ErrNotExist) {
-		if err := os.MkdirAll(filepath.Dir(name), 0o700); err != nil {
+		if err := os.MkdirAll(filepath.Dir(to.name), 0o700); err != nil {
 			return nil, err
 		}
-		return f.o.open(name)
+		out, err = f.o.open(to.name)
 	}
-	return out, err
+	if err != nil {
+		return nil, err
+	}
+	f.out, f.outOf = out, to
+	return out, nil
+}
+
+// closeFile closes what is open. Where that fails the file is looked at again
+// before something is added to it.
+func (f *Files) closeFile() {
+	if f.out == nil {
+		return
+	}
+	if err := f.out.Close(); err != nil {
+		f.outOf.kept = nil
+		f.o.Log.Warn().Err(err).Str("path", f.outOf.name).Msg("close the transcript; a part of it may be lost")
+	}
+	f.out, f.outOf = nil, nil
 }
 
 // takeUp finds out what is in a file that is there already, by its headers, and

@@ -122,7 +122,7 @@ func TestStreamOfATurnIsKept(t *testing.T) {
 	}
 }
 
-// What a turn has said is there soon, while it runs, and at once at a tool call.
+// What a turn has said is there after a while, as it runs, and soon at a tool call.
 func TestTranscriptCanBeReadWhileItIsWritten(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		dir := t.TempDir()
@@ -136,9 +136,50 @@ func TestTranscriptCanBeReadWhileItIsWritten(t *testing.T) {
 			t.Errorf("after a second: %v", got)
 		}
 		tr.Add(engine.Progress{Kind: engine.ProgressTool, Tool: "Bash"})
+		<-time.After(soon)
 		synctest.Wait()
 		if got := kinds(told(t, dir, "T", 1)); got[len(got)-1] != "tool_call Bash" {
 			t.Errorf("after the tool call: %v", got)
+		}
+		tr.Close(nil)
+	})
+}
+
+// Turns of a task that end within a short time are written to one open file, and a
+// whole block does not wait for that time.
+func TestWhatEndsTogetherIsWrittenTogether(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		dir, opened := t.TempDir(), map[string]int{}
+		f := newFiles(t, dir, func(o *Options) {
+			o.open = func(name string) (file, error) {
+				opened[name]++
+				return os.OpenFile(name, os.O_CREATE|os.O_RDWR|os.O_APPEND, 0o600)
+			}
+		})
+		defer closeFiles(t, f)
+		<-time.After(soon) // after the start
+		for turn := range 3 {
+			for _, task := range []string{"A", "B"} {
+				f.Begin(start(task, turn+1)).Close(workflow.TurnFinished{Reason: workflow.ReasonEndTurn})
+			}
+		}
+		<-time.After(soon)
+		synctest.Wait()
+		for _, task := range []string{"A", "B"} {
+			if n := opened[fileOf(dir, task)]; n != 1 {
+				t.Errorf("the file of %s was opened %d times", task, n)
+			}
+			for turn := range 3 {
+				if got := kinds(told(t, dir, task, turn+1)); len(got) != 3 {
+					t.Errorf("%s: %v", task, got)
+				}
+			}
+		}
+		tr := f.Begin(start("C", 1))
+		tr.Add(engine.Progress{Kind: engine.ProgressStatus, Text: random(1, blockSize)})
+		synctest.Wait()
+		if got := kinds(told(t, dir, "C", 1)); len(got) != 3 {
+			t.Errorf("a whole block waits: %v", got)
 		}
 		tr.Close(nil)
 	})
@@ -208,7 +249,7 @@ func TestTranscriptIsBounded(t *testing.T) {
 	tr := f.Begin(start("T", 1))
 	for i := range 100 {
 		tr.Add(engine.Progress{Kind: engine.ProgressStatus, Text: random(i, 3000)})
-		f.wake()
+		wake(f.blocks)
 	}
 	tr.Close(workflow.TurnFinished{Reason: workflow.ReasonEndTurn})
 	closeFiles(t, f)
@@ -321,7 +362,7 @@ func TestSlowDiskHoldsUpNobody(t *testing.T) {
 		for i := range 1000 {
 			tr.Add(engine.Progress{Kind: engine.ProgressStatus, Text: random(i, 100)})
 			if i == 10 {
-				f.wake()
+				wake(f.blocks)
 				synctest.Wait()
 			}
 		}

@@ -106,7 +106,7 @@ func (t *turn) add(r Record) {
 	before := len(t.pending)
 	t.pending = r.append(t.pending)
 	t.files.held.Add(int64(len(t.pending) - before))
-	t.queue(urgent(r.Type) || len(t.pending) >= blockSize)
+	t.queue(urgent(r.Type))
 }
 
 // closeText makes a line of the open text. t.mu is held.
@@ -142,8 +142,11 @@ func (t *turn) queue(urgent bool) {
 		t.queued = true
 		t.files.enqueue(t)
 	}
+	if len(t.pending) >= blockSize {
+		wake(t.files.blocks)
+	}
 	if urgent {
-		t.files.wake()
+		wake(t.files.awaited)
 	}
 }
 

@@ -1,9 +1,11 @@
 package transcript
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"runtime"
+	"slices"
 	"time"
 )
 
@@ -14,9 +16,10 @@ func (f *Files) enqueue(t *turn) {
 	f.dirty = append(f.dirty, t)
 }
 
-func (f *Files) wake() {
+// wake tells the writer, without waiting for it.
+func wake(channel chan struct{}) {
 	select {
-	case f.woken <- struct{}{}:
+	case channel <- struct{}{}:
 	default:
 	}
 }
@@ -26,13 +29,24 @@ func (f *Files) run() {
 	defer close(f.done)
 	ticker := time.NewTicker(interval)
 	defer ticker.Stop()
+	together := time.NewTimer(soon)
+	defer together.Stop()
+	waits := true
 	for {
 		select {
 		case <-f.stop:
 			f.write()
 			return
 		case <-ticker.C:
-		case <-f.woken:
+		case <-f.blocks:
+		case <-f.awaited:
+			if !waits {
+				waits = true
+				together.Reset(soon)
+			}
+			continue
+		case <-together.C:
+			waits = false
 		case written := <-f.flushes:
 			f.write()
 			close(written)
@@ -48,6 +62,7 @@ func (f *Files) write() {
 	dirty := f.dirty
 	f.dirty = nil
 	f.queueMu.Unlock()
+	slices.SortStableFunc(dirty, func(a, b *turn) int { return cmp.Compare(a.key.task, b.key.task) })
 	for _, t := range dirty {
 		lines, lost := t.take()
 		f.writeTurn(t, lines, lost)
@@ -56,6 +71,7 @@ func (f *Files) write() {
 		f.forget(t)
 		f.mu.Unlock()
 	}
+	f.closeFile()
 	if f.counted && (f.total > f.o.MaxTotal || f.full) && !time.Now().Before(f.again) {
 		f.makeRoom()
 	}
