@@ -121,18 +121,19 @@ func (e *Engine) talk(w *work, rt workflow.Runtime) error {
 	if other := e.talking[rt]; other != nil && other != w {
 		return &store.BusyError{Runtime: rt, Holder: store.ActiveTurn{Task: other.key.task, Turn: other.key.turn, Attempt: other.key.attempt}}
 	}
-	e.talking[rt] = w
+	if e.talking[rt] == nil {
+		e.talking[rt], w.talks = w, append(w.talks, rt)
+	}
 	return nil
 }
 
 // fallSilent gives back the conversation of a run that has returned. e.mu is held.
 func (e *Engine) fallSilent(w *work) {
-	for rt, other := range e.talking {
-		if other == w {
-			delete(e.talking, rt)
-			e.unblock(rt)
-		}
+	for _, rt := range w.talks {
+		delete(e.talking, rt)
+		e.unblock(rt)
 	}
+	w.talks = nil
 }
 
 // unblock makes the turns ready that wait for a conversation. e.mu is held.

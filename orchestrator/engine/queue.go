@@ -47,6 +47,8 @@ type work struct {
 	room string
 	// questions are those that the turn waits for, without a slot.
 	questions int
+	// talks are the conversations that it has in talking.
+	talks []workflow.Runtime
 }
 
 // counts reports whether the work counts among the turns of its team.
