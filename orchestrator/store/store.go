@@ -46,8 +46,7 @@ type Store struct {
 	lock   *flock.Flock
 	reads  *sql.DB
 	writes *sql.DB // nil when open for reading only
-	// writing is held by the one transaction that writes. Whoever waits for it
-	// can be cancelled, which a wait inside SQLite cannot.
+	// writing is held by whoever uses writes, which has one connection.
 	writing chan struct{}
 	// stateOf reads the state of a task; it is what is read most.
 	stateOf  *sql.Stmt
@@ -56,10 +55,11 @@ type Store struct {
 	// position is the last that was given to an event, also to one that was not
 	// committed; guarded by writing.
 	position int64
-	// checkpoints is nil when open for reading only.
+	// writer, checkpoints and faults are nil when open for reading only.
+	writer      *writer
 	checkpoints *checkpointer
 	closed      atomic.Bool
-	faults      *faults // nil when open for reading only
+	faults      *faults
 	// partly is set when the check at the start ran out of time.
 	partly  bool
 	removed func([]TaskCount) // Options.Removed
@@ -109,6 +109,7 @@ func Open(ctx context.Context, o Options) (_ *Store, err error) {
 	if s.position, err = s.LastPosition(ctx); err != nil {
 		return nil, err
 	}
+	s.startWriter()                                               //nolint:contextcheck // it is for all writes
 	return s, s.fail(ctx, "open the store", s.startCheckpoints()) //nolint:contextcheck // they end with the store
 }
 
@@ -201,6 +202,7 @@ func (s *Store) Close() error {
 		return nil
 	}
 	var errs []error
+	s.writer.close()
 	errs = append(errs, s.checkpoints.close(), s.prepared.close())
 	if s.stateOf != nil {
 		errs = append(errs, s.stateOf.Close())

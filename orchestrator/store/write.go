@@ -5,16 +5,8 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"slices"
-	"sync"
+	"runtime/debug"
 )
-
-// maxTogether bounds how many writes are committed in one transaction, so that
-// none waits for too many others.
-const maxTogether = 256
-
-// errAbandoned is what those get whose transaction ended in a panic of another write.
-var errAbandoned = errors.New("the transaction was given up because another write in it panicked")
 
 // pendingWrite is a write that waits for its transaction.
 type pendingWrite struct {
@@ -30,6 +22,17 @@ func (w *pendingWrite) end(err error) {
 	close(w.done)
 }
 
+// carryOut calls fn. A panic in it is the error of this write alone: the goroutine
+// is that of all.
+func (w *pendingWrite) carryOut(tx *sql.Tx) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("%s: panic: %v\n%s", w.op, p, debug.Stack())
+		}
+	}()
+	return w.fn(tx)
+}
+
 // ended reports whether the write was carried out.
 func (w *pendingWrite) ended() bool {
 	select {
@@ -38,41 +41,6 @@ func (w *pendingWrite) ended() bool {
 	default:
 		return false
 	}
-}
-
-// writeQueue has the writes that wait, the first first.
-type writeQueue struct {
-	mu    sync.Mutex
-	items []*pendingWrite
-}
-
-func (q *writeQueue) add(w *pendingWrite) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	q.items = append(q.items, w)
-}
-
-// take returns those that are next.
-func (q *writeQueue) take() []*pendingWrite {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	n := min(len(q.items), maxTogether)
-	next := q.items[:n:n]
-	if q.items = q.items[n:]; len(q.items) == 0 {
-		q.items = nil
-	}
-	return next
-}
-
-// withdraw takes a write back, and is false when somebody has taken it.
-func (q *writeQueue) withdraw(w *pendingWrite) bool {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	i := slices.Index(q.items, w)
-	if i >= 0 {
-		q.items = slices.Delete(slices.Clone(q.items), i, i+1)
-	}
-	return i >= 0
 }
 
 // write runs fn in the transaction that may write, of which there is one at a
@@ -92,30 +60,27 @@ func (s *Store) write(ctx context.Context, op string, fn func(tx *sql.Tx) error)
 	w := &pendingWrite{ctx: ctx, op: op, fn: fn, done: make(chan struct{})}
 	s.queue.add(w)
 	select {
-	case s.writing <- struct{}{}:
-		defer func() { <-s.writing }()
-		for !w.ended() {
-			s.commitTogether(s.queue.take()) //nolint:contextcheck // it is for several, none of which ends it
-		}
-	case <-w.done:
-	case <-ctx.Done():
-		if s.queue.withdraw(w) {
-			return s.fail(ctx, op, ctx.Err())
-		}
-		<-w.done // somebody is committing it
+	case s.writer.wake <- struct{}{}:
+	default: // it will look anyway
 	}
+	var gone error
+	select {
+	case <-w.done:
+		return w.err
+	case <-ctx.Done():
+		gone = ctx.Err()
+	case <-s.writer.done:
+		gone = sql.ErrConnDone
+	}
+	if s.queue.withdraw(w) {
+		return s.fail(ctx, op, gone)
+	}
+	<-w.done // it is being committed
 	return w.err
 }
 
 // commitTogether carries out writes in one transaction. s.writing is held.
 func (s *Store) commitTogether(writes []*pendingWrite) {
-	defer func() {
-		for _, w := range writes {
-			if !w.ended() {
-				w.end(fmt.Errorf("%s: %w", w.op, errAbandoned))
-			}
-		}
-	}()
 	s.prepared.prepare(s.writes)
 	s.checkpoints.wrote(len(writes))
 	if len(writes) > 1 && (s.tryTogether(writes, false) || s.tryTogether(writes, true)) {
@@ -135,8 +100,7 @@ func (s *Store) commitAlone(w *pendingWrite) error {
 	if err != nil {
 		return s.fail(w.ctx, w.op, err)
 	}
-	defer func() { _ = tx.Rollback() }() // after a panic; else it is over
-	if err := w.fn(tx); err != nil {
+	if err := w.carryOut(tx); err != nil {
 		if back := tx.Rollback(); back != nil && !errors.Is(back, sql.ErrTxDone) {
 			return errors.Join(err, s.fail(w.ctx, w.op, back))
 		}
@@ -169,7 +133,7 @@ func (s *Store) tryTogether(writes []*pendingWrite, savepoints bool) bool {
 				return false
 			}
 		}
-		results[i] = w.fn(tx)
+		results[i] = w.carryOut(tx)
 		switch {
 		case results[i] == nil:
 			wrote++

@@ -119,21 +119,66 @@ func TestWriteThatIsGivenUpLeavesTheOthers(t *testing.T) {
 	a := create(t, s, "A", 1)
 	ctx, cancel := context.WithCancelCause(t.Context())
 	why := errors.New("why")
-	w := &pendingWrite{ctx: t.Context(), op: "come first", fn: func(*sql.Tx) error {
+	gives := func(*sql.Tx) error {
 		cancel(why) // while the others are in the same transaction
 		return nil
-	}, done: make(chan struct{})}
-	s.queue.add(w)
+	}
 	given := func(tx *sql.Tx) error {
 		_, err := tx.ExecContext(ctx, "UPDATE tasks SET team = 'x'")
 		return s.fail(ctx, "be given up", err)
 	}
-	results := together(s, func() error { return s.write(ctx, "be given up", given) }, claimed(t.Context(), s, a, "g"))
-	if w.err != nil || !errors.Is(results[0], why) || results[1] != nil {
-		t.Errorf("%v, %v", w.err, results)
+	results := together(s,
+		func() error { return s.write(t.Context(), "give up the next", gives) },
+		func() error { return s.write(ctx, "be given up", given) },
+		claimed(t.Context(), s, a, "g"))
+	if results[0] != nil || !errors.Is(results[1], why) || results[2] != nil {
+		t.Errorf("%v", results)
 	}
 	if state, err := s.Task(t.Context(), "A"); err != nil || state.Version != 2 || state.Team != "t" {
 		t.Errorf("%+v, %v", state, err)
+	}
+}
+
+func TestPanicIsTheErrorOfOneWrite(t *testing.T) {
+	s := opened(t)
+	a, b := create(t, s, "A", 1), create(t, s, "B", 1)
+	panics := func() error { return s.write(t.Context(), "do it", func(*sql.Tx) error { panic("wrong") }) }
+	results := together(s, claimed(t.Context(), s, a, "g"), panics, claimed(t.Context(), s, b, "g"))
+	if results[0] != nil || results[2] != nil || results[1] == nil || !strings.Contains(results[1].Error(), "do it: panic: wrong") {
+		t.Errorf("%v", results)
+	}
+	if err := panics(); err == nil || errors.Is(err, ErrStorage) {
+		t.Errorf("alone: %v", err)
+	}
+	if state, err := s.Task(t.Context(), "B"); err != nil || state.Version != 2 {
+		t.Errorf("version %d, %v", state.Version, err)
+	}
+}
+
+// Those who wait when the store is closed get an answer, and those who come later.
+func TestCloseAnswersAllWrites(t *testing.T) {
+	s := opened(t)
+	state := create(t, s, "A", 1)
+	s.writing <- struct{}{}
+	var all sync.WaitGroup
+	var waited, closed error
+	all.Go(func() { waited = claimed(t.Context(), s, state, "g")() })
+	for waiting := 0; waiting == 0; runtime.Gosched() {
+		s.queue.mu.Lock()
+		waiting = len(s.queue.items)
+		s.queue.mu.Unlock()
+	}
+	all.Go(func() { closed = s.Close() })
+	for !s.closed.Load() {
+		runtime.Gosched()
+	}
+	<-s.writing
+	all.Wait()
+	if closed != nil || waited != nil && !errors.Is(waited, ErrClosed) {
+		t.Errorf("%v, %v", closed, waited)
+	}
+	if err := claimed(t.Context(), s, state, "g")(); !errors.Is(err, ErrClosed) {
+		t.Errorf("after the end: %v", err)
 	}
 }
 
