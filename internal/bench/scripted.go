@@ -53,8 +53,8 @@ func serveScripted(ctx context.Context, args []string, out io.Writer) (err error
 	}
 	defer func() { err = errors.Join(err, server.Close()) }()
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /log", func(w http.ResponseWriter, _ *http.Request) {
-		log := seen.log()
+	mux.HandleFunc("GET /log", func(w http.ResponseWriter, r *http.Request) {
+		log := seen.log(r.URL.Query().Has("counts"))
 		log.Asked = server.ModelRequests()
 		_ = json.NewEncoder(w).Encode(log) // a reader that is gone asks no more
 	})
@@ -91,23 +91,16 @@ func (b *bench) startScripted(ctx context.Context, args ...string) (*scripted, e
 	return s, nil
 }
 
-// read returns what the server has seen so far.
-func (s *scripted) read(ctx context.Context) (serverLog, error) {
-	var log serverLog
-	err := getJSON(ctx, http.DefaultClient, s.log, &log)
-	return log, err
-}
-
-// await waits until the log is as wanted.
+// await waits until the counts of the log are as wanted, and returns all of it. It
+// asks for no more than the counts meanwhile, so as not to disturb what is measured.
 func (s *scripted) await(ctx context.Context, limit time.Duration, want func(serverLog) bool) (serverLog, error) {
 	var log serverLog
 	err := eventually(ctx, limit, 50*time.Millisecond, func() (bool, error) {
-		var err error
-		log, err = s.read(ctx)
+		err := getJSON(ctx, http.DefaultClient, s.log+"?counts", &log)
 		return err == nil && want(log), err
 	})
 	if err != nil {
-		err = fmt.Errorf("the App Server has seen %d turns begin and %d end: %w", log.Asked, log.Turns, err)
+		return log, fmt.Errorf("the App Server has seen %d turns begin and %d end: %w", log.Asked, log.Turns, err)
 	}
-	return log, err
+	return log, getJSON(ctx, http.DefaultClient, s.log, &log)
 }
