@@ -14,9 +14,10 @@ import (
 )
 
 // runBare is the child with the bare loop: the same turns over the same client,
-// one after the other for each task, and nothing of it is kept anywhere.
+// one after the other for each task, and nothing of it is kept anywhere, or no
+// more than a journal.
 func runBare(ctx context.Context, args []string, out io.Writer) (err error) {
-	var url, cwd, model string
+	var url, cwd, model, journalFile string
 	var tasks, turns, parallel int
 	flags := flag.NewFlagSet("bare", flag.ContinueOnError)
 	flags.StringVar(&url, "url", "", "the App Server")
@@ -25,8 +26,16 @@ func runBare(ctx context.Context, args []string, out io.Writer) (err error) {
 	flags.IntVar(&tasks, "tasks", 1, "how many tasks")
 	flags.IntVar(&turns, "turns", 3, "how many turns a task has, each of another agent")
 	flags.IntVar(&parallel, "parallel", 1, "how many tasks run at once")
+	flags.StringVar(&journalFile, "journal", "", "a new file to keep a journal in; empty keeps nothing")
 	if err := flags.Parse(args); err != nil {
 		return err
+	}
+	var kept *journal
+	if journalFile != "" {
+		if kept, err = openJournal(ctx, journalFile); err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, kept.close()) }()
 	}
 	client, err := appclient.Dial(ctx, appclient.Config{URL: url})
 	if err != nil {
@@ -47,7 +56,7 @@ func runBare(ctx context.Context, args []string, out io.Writer) (err error) {
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(parallel)
 	for n := range tasks {
-		group.Go(func() error { return bareTask(ctx, client, agents, fmt.Sprintf("T%d", n), cwd) })
+		group.Go(func() error { return bareTask(ctx, client, kept, agents, fmt.Sprintf("T%d", n), cwd) })
 	}
 	if err := group.Wait(); err != nil {
 		return err
@@ -57,13 +66,19 @@ func runBare(ctx context.Context, args []string, out io.Writer) (err error) {
 }
 
 // bareTask hands the answer of each agent to the next.
-func bareTask(ctx context.Context, client *appclient.Client, agents []string, task, cwd string) error {
+func bareTask(ctx context.Context, client *appclient.Client, kept *journal, agents []string, task, cwd string) error {
 	message := "go"
 	for i, agent := range agents {
+		if err := kept.write(task, 2*i); err != nil { // that the turn before has ended
+			return err
+		}
 		session, err := client.StartRuntime(ctx, appclient.RuntimeStart{
 			AgentID: agent, CreateConversation: &appclient.ConversationSpec{Summary: "bench " + task}, CWD: cwd,
 		})
 		if err != nil {
+			return err
+		}
+		if err := kept.write(task, 2*i+1); err != nil { // that the input is sent
 			return err
 		}
 		result, err := session.RunTurn(ctx, appclient.Turn{

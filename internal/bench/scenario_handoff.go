@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -47,20 +48,20 @@ func (b *bench) loads() []load {
 }
 
 // measureHandoffs measures the cost of a handoff, and what is done in a second,
-// of the daemon and of the bare loop, one after the other.
+// of the daemon, of the bare loop, and of the bare loop with a journal, one after the other.
 func measureHandoffs(ctx context.Context, b *bench) error {
 	for round := range b.rounds {
 		for _, l := range b.loads() {
-			sides := []func(context.Context, load) (ran, error){b.bareLoad, b.daemonLoad}
-			var took [2]ran
+			sides := []func(context.Context, load) (ran, error){b.bareLoad, b.journalLoad, b.daemonLoad}
+			var took [3]ran
 			for n := range sides {
-				side := (n + round) % 2 // who is first takes turns
+				side := (n + round) % len(sides) // who is first takes turns
 				var err error
 				if took[side], err = sides[side](ctx, l); err != nil {
 					return fmt.Errorf("%d tasks, %d at once: %w", l.tasks, l.parallel, err)
 				}
 			}
-			for side, name := range []string{"bare", "daemon"} {
+			for side, name := range []string{"bare", "journal", "daemon"} {
 				t := took[side]
 				b.results.add("Handoff/"+name+l.name(),
 					percentile(t.log.ToFrame, 50), "p50-ms", percentile(t.log.ToFrame, 99), "p99-ms",
@@ -69,7 +70,9 @@ func measureHandoffs(ctx context.Context, b *bench) error {
 					float64(l.tasks)/t.log.Wall.Seconds(), "tasks/s",
 					t.cpu/time.Duration(l.tasks), "cpu-ms/task", t.serverCPU/time.Duration(l.tasks), "server-cpu-ms/task")
 			}
-			b.results.add("WallOverBare"+l.name(), took[1].log.Wall.Seconds()/took[0].log.Wall.Seconds(), "×")
+			bare := took[0].log.Wall.Seconds()
+			b.results.add("JournalOverBare"+l.name(), took[1].log.Wall.Seconds()/bare, "×")
+			b.results.add("WallOverBare"+l.name(), took[2].log.Wall.Seconds()/bare, "×")
 		}
 	}
 	return nil
@@ -82,13 +85,25 @@ type ran struct {
 }
 
 // bareLoad has the bare loop carry out a load on a server of its own.
-func (b *bench) bareLoad(ctx context.Context, l load) (r ran, err error) {
+func (b *bench) bareLoad(ctx context.Context, l load) (ran, error) { return b.looped(ctx, l) }
+
+// journalLoad has it keep a journal.
+func (b *bench) journalLoad(ctx context.Context, l load) (ran, error) {
+	dir, err := b.newDataDir()
+	if err != nil {
+		return ran{}, err
+	}
+	return b.looped(ctx, l, "--journal", filepath.Join(dir, "journal.db"))
+}
+
+func (b *bench) looped(ctx context.Context, l load, more ...string) (r ran, err error) {
 	server, err := b.startScripted(ctx, "--delay", l.delay.String())
 	if err != nil {
 		return r, err
 	}
 	defer func() { err = errors.Join(err, server.stop()) }()
-	p, err := b.self(ctx, "bare", "--url", server.url, "--cwd", b.dir, "--tasks", strconv.Itoa(l.tasks), "--parallel", strconv.Itoa(l.parallel))
+	args := []string{"bare", "--url", server.url, "--cwd", b.dir, "--tasks", strconv.Itoa(l.tasks), "--parallel", strconv.Itoa(l.parallel)}
+	p, err := b.self(ctx, append(args, more...)...)
 	if err != nil {
 		return r, err
 	}

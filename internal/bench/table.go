@@ -13,18 +13,24 @@ type row struct {
 	most, least             float64
 }
 
+const withJournal = "the same of the bare loop with a journal"
+
 // rows are what the table shows first, in this order. What was not measured is left out.
 func rows() []row {
 	alone, fewer, second, saturated := "/at_once=1/turn=instant", "/at_once=250/turn=1s", "/at_once=1000/turn=1s", "/at_once=128/turn=instant"
 	list := []row{
 		{"handoff, one task, p50", "Handoff/daemon" + alone, "p50-ms", "ms", 1, 0},
 		{"handoff, one task, p99", "Handoff/daemon" + alone, "p99-ms", "ms", 5, 0},
+		{withJournal + ", p50", "Handoff/journal" + alone, "p50-ms", "ms", 0, 0},
+		{withJournal + ", p99", "Handoff/journal" + alone, "p99-ms", "ms", 0, 0},
 		{"handoff, 250 tasks with turns of 1 s, p50", "Handoff/daemon" + fewer, "p50-ms", "ms", 0, 0},
 		{"handoff, 250 tasks with turns of 1 s, p99", "Handoff/daemon" + fewer, "p99-ms", "ms", 0, 0},
 		{"handoff, 1,000 tasks with turns of 1 s, p50", "Handoff/daemon" + second, "p50-ms", "ms", 1, 0},
 		{"handoff, 1,000 tasks with turns of 1 s, p99", "Handoff/daemon" + second, "p99-ms", "ms", 5, 0},
 		{"the same of the bare loop, p50", "Handoff/bare" + second, "p50-ms", "ms", 0, 0},
 		{"the same of the bare loop, p99", "Handoff/bare" + second, "p99-ms", "ms", 0, 0},
+		{withJournal + ", p50", "Handoff/journal" + second, "p50-ms", "ms", 0, 0},
+		{withJournal + ", p99", "Handoff/journal" + second, "p99-ms", "ms", 0, 0},
 		{"handoff at saturation (128 tasks, instant answers), p50", "Handoff/daemon" + saturated, "p50-ms", "ms", 0, 0},
 		{"the same of the bare loop", "Handoff/bare" + saturated, "p50-ms", "ms", 0, 0},
 		{"handoff at saturation, p99", "Handoff/daemon" + saturated, "p99-ms", "ms", 0, 0},
@@ -33,12 +39,14 @@ func rows() []row {
 	for _, n := range []string{"1", "16", "128", "1000"} {
 		list = append(list,
 			row{"throughput, " + n + " at once, instant answers", "Tasks/daemon/at_once=" + n + "/turn=instant", "tasks/s", "tasks/s", 0, 0},
-			row{"its wall time over that of the bare loop", "WallOverBare/at_once=" + n + "/turn=instant", "×", "×", 1.3, 0})
+			row{"its wall time over that of the bare loop", "WallOverBare/at_once=" + n + "/turn=instant", "×", "×", 1.3, 0},
+			row{withJournal, "JournalOverBare/at_once=" + n + "/turn=instant", "×", "×", 0, 0})
 	}
 	return append(list,
 		row{"its wall time over that of the bare loop, 1,000 tasks with turns of 1 s", "WallOverBare" + second, "×", "×", 1.3, 0},
 		row{"processor time of a task of three instant turns, 128 at once", "Tasks/daemon" + saturated, "cpu-ms/task", "ms", 0, 0},
 		row{"the same of the bare loop", "Tasks/bare" + saturated, "cpu-ms/task", "ms", 0, 0},
+		row{withJournal, "Tasks/journal" + saturated, "cpu-ms/task", "ms", 0, 0},
 		row{"what the server takes for it", "Tasks/daemon" + saturated, "server-cpu-ms/task", "ms", 0, 0},
 		row{"memory, 1,000 running turns", "Memory/running=1000", "rss-MB", "MB", 250, 0},
 		row{"memory, 100,000 waiting tasks", "Memory/waiting=100000", "rss-MB", "MB", 150, 0},
