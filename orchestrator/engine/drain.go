@@ -65,7 +65,7 @@ func (e *Engine) drain(ctx context.Context) {
 
 // starts reports whether work is started now. e.mu is held.
 func (e *Engine) starts() bool {
-	return e.phase == phaseRunning && e.fatal == nil && e.outage.trouble == nil && !e.draining.asked
+	return e.phase == phaseRunning && e.fatal == nil && e.outage.trouble == nil && !e.draining.asked && !e.takingUp
 }
 
 // stopsStarting reports whether what has not been sent is not to be sent any more.

@@ -105,6 +105,7 @@ type Engine struct {
 	only      []string // nil: all tasks
 	batch     string   // the one whose new tasks are driven although only has others; see DriveBatch
 	joined    []string // its tasks that were submitted before Run
+	takingUp  bool     // nothing begins yet; see takeUpFirst
 	fatal     error
 	broken    map[string]error
 

@@ -19,6 +19,11 @@ const (
 	reconcileLastWait  = time.Minute
 )
 
+// takeUpFirst is how long the work of tasks waits at the start until all of them are
+// taken up. It would take the time for that away, and whoever looks sees them all
+// the sooner; where there are too many for it, the first ones go on.
+const takeUpFirst = time.Second
+
 // recoverTasks takes up whatever the store says is unfinished. Tasks that wait
 // are left to the timers, but for those that another one waits for. An error
 // belongs to the store as a whole; one that concerns a single task is kept for
@@ -36,8 +41,14 @@ func (e *Engine) recoverTasks(ctx context.Context) error {
 	for _, task := range open {
 		e.startFinishing(task)
 	}
+	e.takingUp = true
 	e.mu.Unlock()
+	defer e.takenUp()
+	began := e.elapsed()
 	for _, ref := range refs {
+		if e.elapsed()-began > takeUpFirst {
+			e.takenUp()
+		}
 		e.mu.Lock()
 		drives := e.drives(ref.ID)
 		if ref.Status == workflow.TaskQueued {
@@ -53,6 +64,16 @@ func (e *Engine) recoverTasks(ctx context.Context) error {
 		e.o.Log.Info().Int("tasks", len(refs)).Msg("took up the tasks that had not ended")
 	}
 	return nil
+}
+
+// takenUp has the work begin that waited for the tasks to be taken up.
+func (e *Engine) takenUp() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.takingUp {
+		e.takingUp = false
+		e.pump()
+	}
 }
 
 // recoverTask goes on with a task: what was certainly not sent is sent, and what

@@ -2,7 +2,6 @@ package engine
 
 import (
 	"context"
-	"fmt"
 	"testing"
 	"time"
 
@@ -53,43 +52,4 @@ func BenchmarkRecovery(b *testing.B) {
 	}
 	b.ReportMetric(opened.Seconds()/float64(b.N), "s/open")
 	b.ReportMetric(claimed.Seconds()/float64(b.N), "s/claimed")
-}
-
-// storeInFlight stores n tasks whose first turn was sent.
-func storeInFlight(b *testing.B, dir string, n int) {
-	b.Helper()
-	s := openUnverified(b, dir)
-	team := parse(b, chain)
-	at := time.Now().UTC().Truncate(time.Microsecond)
-	if err := s.SaveRevision(b.Context(), team, at); err != nil {
-		b.Fatal(err)
-	}
-	input, err := team.BindInput(map[string]any{"goal": "x"})
-	if err != nil {
-		b.Fatal(err)
-	}
-	for i := range n {
-		task := fmt.Sprintf("task-%05d", i)
-		var state workflow.State
-		var event workflow.Event
-		var effects []workflow.Effect
-		for _, body := range []workflow.EventBody{
-			workflow.TaskSubmitted{Task: task, Team: team.Name, Revision: team.Revision, Input: input},
-			workflow.TaskClaimed{},
-			workflow.TurnSending{Turn: 1, Attempt: 1, ClientMessageID: task + ".1.1", Runtime: workflow.Runtime{Server: "s", AgentID: "a", ConversationID: task}},
-			workflow.TurnAccepted{Turn: 1, Attempt: 1, Disposition: "started"},
-		} {
-			event = workflow.Event{At: at, Body: body}
-			if state, effects, err = workflow.Decide(team, state, event); err != nil {
-				b.Fatal(err)
-			}
-		}
-		// Only the state is read when a daemon starts: the events before it are left out.
-		if _, _, err := s.Create(b.Context(), state, event, effects, ""); err != nil {
-			b.Fatal(err)
-		}
-	}
-	if err := s.Close(); err != nil {
-		b.Fatal(err)
-	}
 }
