@@ -103,7 +103,7 @@ func (d *Driver) stepOnce(ctx context.Context, id string, e Event, start bool) (
 		return false, err
 	}
 	d.setNoted(id, true)
-	if l.adopted && e.Verb == Look {
+	if l.adopted { // by a Look, as step sees to: who asks for something is heard after it
 		return true, nil
 	}
 	switch {
