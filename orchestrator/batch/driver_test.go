@@ -178,7 +178,9 @@ func TestRetryThatHasEnded(t *testing.T) {
 	}{
 		{"it is told", func(l *life, batch string) error { return l.driver.Note(t.Context(), batch) }, []Status{Done, Running, Done}, 2},
 		{"it is asked for something", func(l *life, batch string) error {
-			l.driver.setNoted(batch, false) // as after a start
+			unlock := l.driver.lock(batch) // a step that is under way says at its end that all is noted
+			l.driver.setNoted(batch, false)
+			unlock() // as after a start
 			_, err := l.driver.Change(t.Context(), batch, RetryFailed, "ann")
 			return err
 		}, []Status{Done, Running, Done, Running, Done}, 3},
